@@ -1,0 +1,1 @@
+"""Pure functions from a step table to Readings."""

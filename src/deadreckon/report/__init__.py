@@ -1,0 +1,1 @@
+"""Draws Readings; computes nothing."""

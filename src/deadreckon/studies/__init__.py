@@ -1,0 +1,1 @@
+"""One file per claim: arms, controls, a measure and the rule that judges it."""

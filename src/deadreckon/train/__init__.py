@@ -1,0 +1,1 @@
+"""Making small models: sources of text, the training loop, checkpoints, recipes."""

@@ -1,0 +1,1 @@
+"""Planted truths and coverage studies: the instrument measured."""

@@ -1,0 +1,1 @@
+"""Formal systems whose truth is computable: one world, one file."""
