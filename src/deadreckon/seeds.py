@@ -112,4 +112,5 @@ def pick(cdf: NDArray[np.float64], u: NDArray[np.float64]) -> NDArray[np.int64]:
     total = cdf[:, -1]
     index: NDArray[np.int64] = (cdf <= (u * total)[:, None]).sum(axis=1)
     last = (cdf < total[:, None]).sum(axis=1)  # u * total can round up to total
-    return np.minimum(index, last).astype(np.int64)
+    drawn: NDArray[np.int64] = np.minimum(index, last)
+    return drawn
