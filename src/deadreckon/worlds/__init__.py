@@ -1,1 +1,44 @@
-"""Formal systems whose truth is computable: one world, one file."""
+"""Formal systems whose truth is computable: one world, one file.
+
+A world is named ``NAME[:key=value,...]``. Packages of others add worlds by an entry point of the group
+``deadreckon.worlds`` whose object takes the options, a mapping of strings, and returns the world.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from deadreckon.contracts import World
+from deadreckon.errors import UnknownName
+from deadreckon.specs import parse_spec
+
+GROUP = "deadreckon.worlds"
+BUILT_IN = {
+    "maps": "deadreckon.worlds.maps:Maps.from_options",
+    "markov": "deadreckon.worlds.markov:Markov.from_options",
+    "othello": "deadreckon.worlds.othello:Othello.from_options",
+    "sums": "deadreckon.worlds.sums:Sums.from_options",
+}
+
+
+def world_names() -> list[str]:
+    """Names `load_world` knows, in order: ours and those that installed packages add."""
+    return sorted(_found())
+
+
+def load_world(spec: str) -> World[Any, Any]:
+    """The world of this spec ("sums:k=8"). UnknownName, BadOption."""
+    name, options = parse_spec(spec)
+    found = _found()
+    if name not in found:
+        raise UnknownName("world", name, found)
+    make: Callable[[Mapping[str, str]], World[Any, Any]] = found[name].load()
+    return make(options)
+
+
+def _found() -> dict[str, EntryPoint]:
+    """Entry points by name; a world of ours cannot be replaced by another package's."""
+    ours = {name: EntryPoint(name, value, GROUP) for name, value in BUILT_IN.items()}
+    return {point.name: point for point in entry_points(group=GROUP)} | ours
