@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,6 +122,7 @@ class World(Protocol[S, A]):
         ...
 
 
+@runtime_checkable
 class FiniteWorld(World[S, A], Protocol[S, A]):
     """A world that can also list what it allows."""
 
@@ -130,6 +131,7 @@ class FiniteWorld(World[S, A], Protocol[S, A]):
         ...
 
 
+@runtime_checkable
 class BatchWorld(World[S, A], Protocol[S, A]):
     """A world that also runs on arrays: the same rules on n states at once, exactly as the scalar methods.
 
@@ -301,6 +303,7 @@ class View:
     width: int
     belief_end: str
     belief_width: int
+    filler: str  # text of a belief's length that carries no information, its end included
     temperature: float = 1.0
 
 
@@ -315,6 +318,7 @@ class Turn:
     logp: float = nan
     entropy: float = nan
     thought_logp: float = nan
+    written: int = 0  # symbols the scaffold itself put into the transcript; they cost like sampled ones
 
 
 Scaffold = Callable[[View], Generator[Ask, Reply, Turn]]
@@ -357,11 +361,14 @@ class OnError(StrEnum):
 
 
 class Forced(StrEnum):
-    """Whose step it is, where it is not the model's own. Forced steps are never counted as the model's."""
+    """Whose step it is, where it is not the model's own. Forced steps are never counted as the model's.
+
+    Under the rule `repair` the row keeps the model's own attempt and its event (that is the teacher-forced
+    error); what the oracle put in its place stands in the column `taken`.
+    """
 
     INJECTED = "injected"
     HEALED = "healed"
-    REPAIRED = "repaired"
 
 
 # --- Readings -------------------------------------------------------------------------------------------

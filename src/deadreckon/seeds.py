@@ -94,14 +94,29 @@ def blocks(
     return words
 
 
+def draw(key: tuple[int, int], step: int, rollout: int, purpose: Purpose) -> float:
+    """One uniform in [0, 1) at key = (run seed, item), the same as `blocks(...)[0, 0]` there."""
+    place = step | rollout << 64 | int(purpose) << 160
+    before = (place - 1) % 2**256  # numpy steps the counter before it generates
+    counter = [before >> shift & 0xFFFFFFFFFFFFFFFF for shift in (0, 64, 128, 192)]
+    bits = np.random.Philox(key=_words(key[0] % 2**64, key[1]), counter=_words(*counter))
+    word = bits.random_raw()
+    return float((int(word) >> 11) * 2.0**-53)
+
+
 def generator(seed: int, item: int, purpose: Purpose, place: int = 0) -> np.random.Generator:
     """A numpy generator at (seed, item, purpose, place), for draws that need more than a few words.
 
     numpy promises the bit stream of Philox, not the streams of its distributions: worlds and samplers record
     the numpy version in the run's identity.
     """
-    counter = [0, place, int(purpose) << 32, 0]
-    return np.random.Generator(np.random.Philox(key=[seed % 2**64, item], counter=counter))
+    counter = _words(0, place, int(purpose) << 32, 0)
+    return np.random.Generator(np.random.Philox(key=_words(seed % 2**64, item), counter=counter))
+
+
+def _words(*values: int) -> U64:
+    """As uint64: a plain list with values of 2**63 and more would pass through floats."""
+    return np.array(values, dtype=np.uint64)
 
 
 def pick(cdf: NDArray[np.float64], u: NDArray[np.float64]) -> NDArray[np.int64]:

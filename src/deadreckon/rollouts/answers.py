@@ -1,0 +1,184 @@
+"""Where replies come from: a text model's session, or a privileged model's law at the actual state.
+
+Both return, beside each reply, the exact comparison of laws at that context where there is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from deadreckon.contracts import (
+    Ask,
+    FiniteWorld,
+    Model,
+    Privileged,
+    Reply,
+    Scorer,
+    ScorerSession,
+    Session,
+    World,
+    nan,
+)
+from deadreckon.rollouts.recorders import F64, Laws, entropy, kl_pq, kl_qp, right_mass, row_sum
+from deadreckon.seeds import Purpose, blocks, pick
+
+
+@dataclass(frozen=True, slots=True)
+class Law:
+    """The law's columns at one context."""
+
+    kl_pq: float = nan
+    kl_qp: float = nan
+    right_mass: float = nan
+    illegal_mass: float = nan
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """An ask and the state it is asked in; only a privileged model is shown the state."""
+
+    ask: Ask
+    state: Any
+
+
+Answer = tuple[Reply, Law]
+
+UNKNOWN = Law()
+
+
+class Answers(Protocol):
+    """Answers the questions of one group of rollouts."""
+
+    def answer(self, questions: Sequence[Question]) -> list[Answer]:
+        """One answer per question."""
+        ...
+
+
+def pad(rows: Sequence[Sequence[float]]) -> F64:
+    """Ragged rows as one matrix, padded with 0 on the right."""
+    out = np.zeros((len(rows), max(map(len, rows), default=0)))
+    for i, row in enumerate(rows):
+        out[i, : len(row)] = row
+    return out
+
+
+def columns(laws: Laws, illegal: F64) -> list[Law]:
+    """One `Law` per context; illegal (n,) is the mass on what is not allowed, nan where unknown."""
+    values = (kl_pq(laws), kl_qp(laws), right_mass(laws), illegal)
+    return [Law(*map(float, row)) for row in zip(*values, strict=True)]
+
+
+class FromText:
+    """A text model's session; with `law`, a Scorer is asked for the exact masses first."""
+
+    def __init__(self, world: World[Any, Any], model: Model, *, law: bool):
+        """Opens a session of its own."""
+        self.world = world
+        self.session: Session = model.session()
+        self.scorer: ScorerSession | None = None
+        if law and isinstance(model, Scorer):
+            self.scorer = self.session = model.session()
+
+    def answer(self, questions: Sequence[Question]) -> list[Answer]:
+        """One answer per question."""
+        laws = [UNKNOWN] * len(questions)
+        if self.scorer is not None:
+            acts = [i for i, q in enumerate(questions) if q.ask.purpose == "act" and q.ask.n == 1]
+            acts = [i for i in acts if questions[i].ask.temperature > 0.0]
+            for i, law in zip(acts, self._laws(self.scorer, [questions[i] for i in acts]), strict=True):
+                laws[i] = law
+        replies = self.session.complete([q.ask for q in questions])
+        return list(zip(replies, laws, strict=True))
+
+    def _laws(self, scorer: ScorerSession, questions: Sequence[Question]) -> list[Law]:
+        if not questions:
+            return []
+        world, finite = self.world, isinstance(self.world, FiniteWorld)
+        p: list[list[float]] = []
+        texts: list[list[str]] = []
+        for question in questions:
+            policy = world.policy(question.state)
+            other = [a for a in world.legal(question.state) if a not in policy] if finite else []  # type: ignore[attr-defined]
+            p.append([*policy.values(), *[0.0] * len(other)])
+            texts.append([world.write(a) + world.end for a in (*policy, *other)])
+        q = pad([np.exp(scores).tolist() for scores in scorer.score([q.ask for q in questions], texts)])
+        off_list = np.maximum(1.0 - row_sum(q), 0.0)
+        illegal = off_list if finite else np.full(len(questions), nan)
+        return columns(Laws(pad(p), q, off_list), illegal)
+
+
+class FromState:
+    """A privileged model: draws from its law at the actual state, writes the true belief when it is to think."""
+
+    def __init__(self, world: World[Any, Any], model: Privileged):
+        """`model` is handed `world` and every state."""
+        self.world, self.model = world, model
+
+    def answer(self, questions: Sequence[Question]) -> list[Answer]:
+        """One answer per question."""
+        acts = [q for q in questions if q.ask.purpose == "act"]
+        drawn = iter(self._draw(acts) if acts else ())
+        return [next(drawn) if q.ask.purpose == "act" else (self._think(q), UNKNOWN) for q in questions]
+
+    def _think(self, question: Question) -> Reply:
+        return Reply((self.world.belief(question.state),) * question.ask.n, (0.0,), (0.0,), question.ask.n)
+
+    def _draw(self, questions: Sequence[Question]) -> list[Answer]:
+        world = self.world
+        laws = [self.model.law(world, q.state) for q in questions]
+        policies = [world.policy(q.state) for q in questions]
+        q = pad([list(law.values()) for law in laws])
+        p = pad([[policy.get(a, 0.0) for a in law] for law, policy in zip(laws, policies, strict=True)])
+        illegal = pad(
+            [
+                _illegal(world, question.state, law, policy)
+                for question, law, policy in zip(questions, laws, policies, strict=True)
+            ]
+        )
+        found = columns(Laws(p, q, np.zeros(len(q))), row_sum(np.where(illegal > 0.0, q, 0.0)))
+        h = entropy(q)
+        actions = [list(law) for law in laws]
+        chosen = self._choose(questions, np.cumsum(q, axis=1))
+        with np.errstate(divide="ignore"):
+            logp = np.log(q)
+        answers = []
+        for i, picks in enumerate(chosen):
+            texts = tuple(world.write(actions[i][j]) for j in picks)
+            logps = tuple(float(logp[i, j]) for j in picks)
+            answers.append((Reply(texts, logps, (float(h[i]),) * len(picks), len(picks)), found[i]))
+        return answers
+
+    def _choose(self, questions: Sequence[Question], cdf: F64) -> list[list[int]]:
+        """Indices drawn for each question, one per sample."""
+        owner = [i for i, q in enumerate(questions) for _ in range(q.ask.n)]
+        sample = [s for q in questions for s in range(q.ask.n)]
+        keys = [questions[i].ask.key for i in owner]
+        u = blocks(
+            keys[0].seed,
+            np.array([k.item for k in keys], np.uint64),
+            [k.step for k in keys],
+            [k.rollout for k in keys],
+            Purpose.ACT,
+            [k.ask for k in keys],
+            sample,
+        )[:, 0]
+        picks: list[list[int]] = [[] for _ in questions]
+        for i, j in zip(owner, pick(cdf[owner], u).tolist(), strict=True):
+            picks[i].append(j)
+        return picks
+
+
+def _illegal(world: World[Any, Any], state: Any, law: Any, policy: Any) -> list[float]:
+    """1 at each listed action that is not allowed. Wrong actions are all allowed or all not (`World.wrong`)."""
+    wrong = [a for a in law if a not in policy]
+    bad = bool(wrong) and not world.allows(state, wrong[0])
+    return [1.0 if bad and a not in policy else 0.0 for a in law]
+
+
+def open_answers(world: World[Any, Any], model: Model, *, law: bool) -> Answers:
+    """The way this model is asked."""
+    return FromState(world, model) if isinstance(model, Privileged) else FromText(world, model, law=law)

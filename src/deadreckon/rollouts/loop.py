@@ -1,0 +1,207 @@
+"""The plain loop: world, model and scaffold joined, one group of rollouts at a time.
+
+Rollouts of a group advance together, one ask each per tick. What a rollout does depends on its own history and
+its own draws only, so groups may be cut anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from deadreckon.contracts import (
+    Ask,
+    Forced,
+    Key,
+    OnError,
+    Reply,
+    Scaffold,
+    Stop,
+    Turn,
+    View,
+    World,
+    nan,
+)
+from deadreckon.rollouts.answers import UNKNOWN, Answers, Law, Question
+from deadreckon.rollouts.judge import (
+    Judged,
+    ending,
+    goal_open,
+    goes_on,
+    is_error,
+    judge,
+    oracle_action,
+    wrong_action,
+)
+from deadreckon.rollouts.spec import RollSpec
+from deadreckon.rollouts.table import Step
+
+CUT_CODES = ("context", "tokens", "cost")  # limits of ours; every other fault code is the provider's or machine's
+
+
+@dataclass(slots=True)
+class Live:
+    """One rollout under way."""
+
+    item: int
+    key: Key
+    state: Any
+    text: str
+    steps: list[Step] = field(default_factory=list)
+    turn: Generator[Ask, Reply, Turn] | None = None
+    ask: Ask | None = None
+    tokens: int = 0
+    asks: int = 0
+    law: Law = UNKNOWN
+    over: bool = False
+
+
+def filler_text(world: World[Any, Any]) -> str:
+    """Text of a belief's length that carries nothing: the first symbol repeated, then the belief's end."""
+    return world.alphabet[0] * (world.belief_width - 1) + world.belief_end
+
+
+class Loop:
+    """Runs rollouts of one spec."""
+
+    def __init__(self, world: World[Any, Any], scaffold: Scaffold, spec: RollSpec):
+        """`spec.world` and `spec.scaffold` loaded."""
+        self.world, self.scaffold, self.spec = world, scaffold, spec
+        self.filler = filler_text(world)
+
+    def run(self, lives: Sequence[Live], answers: Answers) -> None:
+        """Run every rollout to its end, filling its steps."""
+        for live in lives:
+            self._begin(live)
+        waiting = [live for live in lives if not live.over]
+        while waiting:
+            asked = [Question(live.ask, live.state) for live in waiting if live.ask is not None]
+            for live, (reply, law) in zip(waiting, answers.answer(asked), strict=True):
+                self._receive(live, reply, law)
+            waiting = [live for live in waiting if not live.over]
+
+    def _begin(self, live: Live) -> None:
+        """Start turns until one has an ask, or the rollout is over."""
+        while not live.over:
+            live.text += self.world.says(live.state)
+            live.turn = self.scaffold(self._view(live))
+            forced = self._forced(live)
+            if forced is None:
+                self._advance(live, None)
+                if live.ask is not None:
+                    return
+            else:
+                kind, action = forced
+                self._settle(live, self._play(live, self.world.write(action)), kind)
+
+    def _view(self, live: Live) -> View:
+        world = self.world
+        key = Key(live.key.seed, live.key.item, live.key.rollout, len(live.steps))
+        sizes = (world.end, world.width, world.belief_end, world.belief_width, self.filler)
+        return View(live.text, key, *sizes, self.spec.temperature)
+
+    def _forced(self, live: Live) -> tuple[Forced, Any] | None:
+        """The action an intervention declares for this step."""
+        t = len(live.steps)
+        key, place = (live.key.seed, live.key.item), (t, live.key.rollout)
+        if t == self.spec.inject:
+            action = wrong_action(self.world, live.state, key, place)
+            return None if action is None else (Forced.INJECTED, action)
+        if t < self.spec.heal:
+            return Forced.HEALED, oracle_action(self.world, live.state, key, place)
+        return None
+
+    def _play(self, live: Live, action: str) -> Turn:
+        """Drive the scaffold with this action: it thinks the truth and is given the action for every sample."""
+        assert live.turn is not None
+        thought = self.world.belief(live.state)
+        try:
+            ask = next(live.turn)
+            while True:
+                text = thought if ask.purpose == "think" else action
+                ask = live.turn.send(Reply((text,) * ask.n, (nan,) * ask.n, (nan,) * ask.n, 0))
+        except StopIteration as end:
+            turn: Turn = end.value
+            return turn
+
+    def _advance(self, live: Live, reply: Reply | None) -> None:
+        """Move the scaffold on: to its next ask, or to its turn."""
+        assert live.turn is not None
+        live.ask = None
+        try:
+            live.ask = next(live.turn) if reply is None else live.turn.send(reply)
+            live.asks += 1
+        except StopIteration as end:
+            self._settle(live, end.value, None)
+
+    def _receive(self, live: Live, reply: Reply, law: Law) -> None:
+        live.tokens += reply.tokens
+        if reply.fault:
+            stop = Stop.CUT if reply.fault in CUT_CODES else Stop.FAULT
+            step = Step(len(live.steps), None, None, None, self.world.fixes(live.state), stop=stop.value)
+            step.fault_code, step.state = reply.fault, self.world.show(live.state)
+            step.tokens, step.asks = live.tokens, live.asks
+            live.steps.append(step)
+            live.over, live.ask = True, None
+            return
+        if live.ask is not None and live.ask.purpose == "act":
+            live.law = law
+        self._advance(live, reply)
+        if live.ask is None:
+            self._begin(live)
+
+    def _settle(self, live: Live, turn: Turn, forced: Forced | None) -> None:
+        """Judge the turn, write its row, and put the rollout where the rule of the run says."""
+        world, before, t = self.world, live.state, len(live.steps)
+        judged = judge(world, before, turn.action)
+        state, taken = self._outcome(live, judged)
+        live.text += turn.thought + (turn.action if taken is None else taken) + world.end
+        open_goal = goal_open(world, state)
+        if goes_on(judged, self.spec.on_error):
+            stop = ending(world, state, open_goal=open_goal, last=t + 1 == self.spec.horizon)
+        else:
+            stop = Stop.BROKEN
+        live.steps.append(
+            Step(
+                t,
+                judged.event.value,
+                world.true(state),
+                open_goal,
+                world.fixes(before),
+                "" if forced is None else forced.value,
+                turn.belief or None,
+                turn.belief == world.belief(before) if turn.belief else None,
+                turn.confidence,
+                None if stop is None else stop.value,
+                None,
+                world.show(before),
+                turn.action,
+                taken,
+                turn.thought,
+                "strict",
+                turn.logp,
+                turn.entropy,
+                turn.thought_logp,
+                live.law.kl_pq,
+                live.law.kl_qp,
+                live.law.illegal_mass,
+                live.law.right_mass,
+                live.tokens + turn.written,
+                live.asks,
+            )
+        )
+        live.state, live.over, live.ask = state, stop is not None, None
+        live.law, live.tokens, live.asks = UNKNOWN, 0, 0
+
+    def _outcome(self, live: Live, judged: Judged) -> tuple[Any, str | None]:
+        """The state after the step, and the text that took the place of the model's, if any."""
+        if not is_error(judged.event):
+            return judged.after, None
+        if self.spec.on_error is OnError.REPAIR:
+            place = (len(live.steps), live.key.rollout)
+            action = oracle_action(self.world, live.state, (live.key.seed, live.key.item), place)
+            return self.world.step(live.state, action), self.world.write(action)
+        if self.spec.on_error is OnError.SKIP or judged.after is None:
+            return live.state, None
+        return judged.after, None

@@ -1,0 +1,196 @@
+"""Run a spec: parts of items, computed here or in worker processes, committed one by one.
+
+The same spec gives the same bytes at any batch size, worker count and after any kill and resume: parts are
+fixed ranges of items, draws are keyed by place, and what a rollout computes depends on its own history alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from deadreckon import __version__
+from deadreckon.contracts import BatchWorld, Key, Model, Privileged, World
+from deadreckon.errors import BadOption
+from deadreckon.models import load_model
+from deadreckon.rollouts.answers import open_answers
+from deadreckon.rollouts.lane import run_lane
+from deadreckon.rollouts.loop import Live, Loop
+from deadreckon.rollouts.spec import RollSpec
+from deadreckon.rollouts.store import RunStore, frame_bytes
+from deadreckon.rollouts.table import Origin, from_steps
+from deadreckon.scaffolds import load_scaffold
+from deadreckon.seeds import Purpose, generator, hash64
+from deadreckon.worlds import load_world
+
+Progress = Callable[[int, int], None]  # (rollouts done, rollouts in all)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A spec with its world and model loaded: what a process needs to compute parts."""
+
+    spec: RollSpec
+    world: World[Any, Any]
+    model: Model
+
+    @classmethod
+    def load(cls, spec: RollSpec) -> Bench:
+        """Load what the spec names. UnknownName, BadOption, BadWeights."""
+        world, model = load_world(spec.world), load_model(spec.model)
+        load_scaffold(spec.scaffold)
+        if spec.level not in world.levels:
+            raise BadOption(f"level={spec.level}: {world.name} has levels {', '.join(map(str, world.levels))}")
+        if isinstance(model, Privileged) and spec.temperature != 1.0:
+            raise BadOption(f"temperature={spec.temperature:g}: {model.name} draws from its own law, leave it at 1")
+        return cls(spec, world, model)
+
+    @property
+    def run(self) -> str:
+        """The run's name."""
+        return self.spec.run(self.model.identity.get("weights", ""))
+
+    @property
+    def origin(self) -> Origin:
+        """What every row shares."""
+        spec = self.spec
+        return Origin(self.run, self.world.name, spec.level, self.model.name, self.model.seed, spec.scaffold)
+
+    def item_hash(self, item: int) -> int:
+        """The item's part of every draw's key."""
+        return hash64(self.world.name, self.spec.level, item)
+
+    def start(self, item: int) -> Any:
+        """The item's start state."""
+        rng = generator(self.spec.seed, self.item_hash(item), Purpose.START)
+        return self.world.start(self.spec.level, rng)
+
+    def parts(self) -> list[range]:
+        """The items of each part."""
+        size, items = self.spec.parts(self.model), self.spec.items
+        return [range(first, min(first + size, items)) for first in range(0, items, size)]
+
+
+def takes_lane(bench: Bench) -> bool:
+    """Whether the batched lane can run this spec (same bytes, faster)."""
+    plain = bench.spec.scaffold == "plain"
+    return plain and isinstance(bench.model, Privileged) and isinstance(bench.world, BatchWorld)
+
+
+def compute(bench: Bench, items: range, batch: int, *, lane: bool = True) -> pl.DataFrame:
+    """The step table of these items, rows sorted by (item, rollout, t)."""
+    if lane and takes_lane(bench):
+        places = [(item, bench.item_hash(item)) for item in items]
+        return run_lane(bench.world, bench.model, bench.spec, bench.origin, places, [bench.start(i) for i in items])  # type: ignore[arg-type]
+    loop = Loop(bench.world, load_scaffold(bench.spec.scaffold), bench.spec)
+    lives = [_live(bench, item, rollout) for item in items for rollout in range(bench.spec.repeats)]
+    size = max(1, min(batch, bench.model.capacity))
+    for first in range(0, len(lives), size):
+        loop.run(lives[first : first + size], open_answers(bench.world, bench.model, law=bench.spec.law))
+    return from_steps(bench.origin, [(live.item, live.key.rollout, live.steps) for live in lives])
+
+
+def _live(bench: Bench, item: int, rollout: int) -> Live:
+    state = bench.start(item)
+    key = Key(bench.spec.seed, bench.item_hash(item), rollout, 0)
+    return Live(item, key, state, bench.world.opening(state))
+
+
+def identity(bench: Bench) -> dict[str, str]:
+    """What the bytes depend on beyond the spec."""
+    facts = {
+        "deadreckon": __version__,
+        "numpy": np.__version__,
+        "polars": pl.__version__,
+        "machine": platform.machine(),
+    }
+    return facts | dict(bench.model.identity)
+
+
+def roll(
+    spec: RollSpec,
+    out: Path | None = None,
+    *,
+    batch: int = 0,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> pl.DataFrame:
+    """Run a spec and return its step table; with `out`, commit each part there and resume what is committed.
+
+    batch: rollouts in flight (0 = as many as the model takes); workers: processes. Neither changes a byte.
+    OtherIdentity where `out` holds another run; StoreError where it cannot be written.
+    """
+    if workers < 1 or batch < 0:
+        raise BadOption(
+            f"workers={workers}, batch={batch}: give at least 1 worker, and a batch of at least 1 (0 = auto)"
+        )
+    bench = Bench.load(spec)
+    parts = bench.parts()
+    size = batch or bench.model.capacity
+    if out is None:
+        frames = dict(_computed(bench, dict(enumerate(parts)), size, workers, progress))
+        return pl.concat([pl.read_parquet(frames[i]) for i in range(len(parts))])
+    facts = identity(bench)
+    resume_id = hashlib.sha256(json.dumps([bench.run, facts], sort_keys=True).encode()).hexdigest()[:16]
+    with RunStore.create_or_resume(out, {"run": bench.run, "spec": spec.json(), "identity": facts}, resume_id) as store:
+        missing = {i: part for i, part in enumerate(parts) if i not in store.committed()}
+        for index, data in _computed(bench, missing, size, workers, progress):
+            store.commit_bytes(index, data, pl.read_parquet(data, columns=["t"]).height)
+        return store.read()
+
+
+def _computed(
+    bench: Bench, parts: dict[int, range], batch: int, workers: int, progress: Progress | None
+) -> Iterator[tuple[int, bytes]]:
+    """Each part's bytes as they are ready; `progress` counts rollouts of the whole run."""
+    total = bench.spec.items * bench.spec.repeats
+    done = total - sum(map(len, parts.values())) * bench.spec.repeats
+    tell = progress or (lambda _done, _total: None)
+    tell(done, total)
+    source = _here(bench, parts, batch) if workers == 1 or len(parts) <= 1 else _there(bench, parts, batch, workers)
+    for index, data in source:
+        done += len(parts[index]) * bench.spec.repeats
+        yield index, data
+        tell(done, total)
+
+
+def _here(bench: Bench, parts: dict[int, range], batch: int) -> Iterator[tuple[int, bytes]]:
+    for index, items in parts.items():
+        yield index, frame_bytes(compute(bench, items, batch))
+
+
+def _there(bench: Bench, parts: dict[int, range], batch: int, workers: int) -> Iterator[tuple[int, bytes]]:
+    """Parts over spawned processes, at most two waiting for each, so that memory stays bounded."""
+    todo = list(parts.items())
+    with ProcessPoolExecutor(min(workers, len(todo)), get_context("spawn"), _load, (bench.spec,)) as pool:
+        running: dict[Future[bytes], int] = {}
+        try:
+            while todo or running:
+                while todo and len(running) < 2 * workers:
+                    index, items = todo.pop(0)
+                    running[pool.submit(_part, items, batch)] = index
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    yield running.pop(future), future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+_bench: list[Bench] = []  # a worker process's own, loaded once
+
+
+def _load(spec: RollSpec) -> None:
+    _bench[:] = [Bench.load(spec)]
+
+
+def _part(items: range, batch: int) -> bytes:
+    return frame_bytes(compute(_bench[0], items, batch))

@@ -1,0 +1,138 @@
+"""The step table: one row = one step of one rollout. The narrow waist between running and measuring.
+
+`state` is the actual state *before* the action and `event` is judged against it; `true_state` and `goal_open`
+are about the state the step leads to. A rollout that ends by `cut` or `fault` has a last row whose `event` is
+null: that step never happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from deadreckon.contracts import nan
+
+Column = Sequence[object] | NDArray[np.generic]
+
+RUN_COLUMNS: dict[str, type[pl.DataType]] = {
+    "run": pl.String,
+    "world": pl.String,
+    "level": pl.Int32,
+    "model": pl.String,
+    "model_seed": pl.Int64,
+    "scaffold": pl.String,
+}
+
+PLACE_COLUMNS: dict[str, type[pl.DataType]] = {
+    "item": pl.Int64,
+    "family": pl.String,
+    "weight": pl.Float64,
+    "rollout": pl.Int32,
+}
+
+STEP_COLUMNS: dict[str, type[pl.DataType]] = {
+    "t": pl.Int32,
+    "event": pl.String,
+    "true_state": pl.Boolean,
+    "goal_open": pl.Boolean,
+    "fix": pl.Boolean,
+    "forced": pl.String,
+    "belief": pl.String,
+    "belief_right": pl.Boolean,
+    "confidence": pl.Float64,
+    "stop": pl.String,
+    "fault_code": pl.String,
+    "state": pl.String,
+    "action": pl.String,
+    "taken": pl.String,
+    "thought": pl.String,
+    "parse": pl.String,
+    "logp": pl.Float64,
+    "entropy": pl.Float64,
+    "thought_logp": pl.Float64,
+    "kl_pq": pl.Float64,
+    "kl_qp": pl.Float64,
+    "illegal_mass": pl.Float64,
+    "right_mass": pl.Float64,
+    "tokens": pl.Int32,
+    "asks": pl.Int32,
+}
+
+FILL: dict[str, str | float] = {"family": "", "weight": 1.0}
+
+SCHEMA = RUN_COLUMNS | PLACE_COLUMNS | STEP_COLUMNS
+
+
+@dataclass(slots=True)
+class Step:
+    """One row's own columns, in the order of STEP_COLUMNS. nan in a float column is stored as null."""
+
+    t: int
+    event: str | None
+    true_state: bool | None
+    goal_open: bool | None
+    fix: bool
+    forced: str = ""
+    belief: str | None = None
+    belief_right: bool | None = None
+    confidence: float = nan
+    stop: str | None = None
+    fault_code: str | None = None
+    state: str = ""
+    action: str = ""
+    taken: str | None = None  # what entered context and state where it was not the model's own action
+    thought: str = ""
+    parse: str = "strict"
+    logp: float = nan
+    entropy: float = nan
+    thought_logp: float = nan
+    kl_pq: float = nan
+    kl_qp: float = nan
+    illegal_mass: float = nan
+    right_mass: float = nan
+    tokens: int = 0
+    asks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What every row of one run shares."""
+
+    run: str
+    world: str
+    level: int
+    model: str
+    model_seed: int | None
+    scaffold: str
+
+
+def build(origin: Origin, columns: Mapping[str, Column]) -> pl.DataFrame:
+    """A step table from `item`, `rollout` and the step columns; missing step columns are null, family "", weight 1."""
+    n = len(columns["item"])
+    series = []
+    for name, dtype in SCHEMA.items():
+        if name in RUN_COLUMNS:
+            series.append(pl.repeat(getattr(origin, name), n, dtype=dtype(), eager=True).alias(name))
+        elif name in columns:
+            column = pl.Series(name, columns[name], dtype=dtype(), strict=False)
+            series.append(column.fill_nan(None) if dtype is pl.Float64 else column)
+        else:
+            series.append(pl.repeat(FILL.get(name), n, dtype=dtype(), eager=True).alias(name))
+    return pl.DataFrame(series)
+
+
+def from_steps(origin: Origin, rollouts: Sequence[tuple[int, int, Sequence[Step]]]) -> pl.DataFrame:
+    """A step table from (item, rollout, steps) triples, rows sorted by (item, rollout, t)."""
+    ordered = sorted(rollouts, key=lambda r: r[:2])
+    columns: dict[str, Column] = {
+        "item": [item for item, _, steps in ordered for _ in steps],
+        "rollout": [rollout for _, rollout, steps in ordered for _ in steps],
+    }
+    flat = [step for _, _, steps in ordered for step in steps]
+    for field in fields(Step):
+        columns[field.name] = [getattr(step, field.name) for step in flat]
+    return build(origin, columns)
