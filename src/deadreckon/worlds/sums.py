@@ -23,70 +23,30 @@ it is mended or an audit tells it. All totals of an error-free history are insid
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
-from itertools import accumulate
-from string import ascii_letters, digits
-from typing import NamedTuple
+from string import digits
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deadreckon.errors import BadOption, BadText, IllegalAction
+from deadreckon.contracts import Codes, Rows
+from deadreckon.errors import BadOption, IllegalAction
 from deadreckon.specs import between, read_options
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """What a level sets: digits of an entry, digits of a total, entries; and what follows from them."""
-
-    level: int
-    entry_digits: int
-    total_digits: int
-    entries: int
-    modulus: int
-    offset: int  # action code of the total 0: codes of all levels are distinct
-    texts: tuple[str, ...] = field(repr=False)  # a total's text
-
-
-def _size(level: int, entry_digits: int, entries: int) -> Size:
-    total_digits = entry_digits + 1
-    modulus = 10**total_digits
-    offset = sum(10**d for d in range(2, total_digits))
-    texts = tuple(f"{total:0{total_digits}d}" for total in range(modulus))
-    return Size(level, entry_digits, total_digits, entries, modulus, offset, texts)
-
-
-SIZES = {1: _size(1, 1, 12), 2: _size(2, 2, 20), 3: _size(3, 3, 40)}
-TEXTS = tuple(text for size in SIZES.values() for text in size.texts)  # action code -> text
-CODES = {text: code for code, text in enumerate(TEXTS)}
-LABELS = ascii_letters[: max(size.entries for size in SIZES.values())]
-
-
-@dataclass(frozen=True, slots=True)
-class Ledger:
-    """What does not change in an episode: the start total and the signed entries."""
-
-    level: int
-    start: int
-    entries: tuple[int, ...]
-    totals: tuple[int, ...] = field(init=False, repr=False, compare=False)  # true total before line i, i = 0 .. n
-    size: Size = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        """Sum the entries up."""
-        object.__setattr__(self, "totals", tuple(accumulate(self.entries, initial=self.start)))
-        object.__setattr__(self, "size", SIZES[self.level])
-
-
-class State(NamedTuple):
-    """Before line i of a ledger, with the running total as last written (right or not)."""
-
-    ledger: Ledger
-    i: int
-    total: int
+from deadreckon.worlds.ledger import (
+    CODES,
+    LABELS,
+    SIZES,
+    WRITTEN,
+    Ledger,
+    State,
+    ledger_of,
+    near,
+    near_texts,
+    read_state,
+    show_state,
+    shown,
+    size_of,
+)
 
 
 class Sums:
@@ -160,7 +120,7 @@ class Sums:
         ledger, i, _ = state
         if i == ledger.size.entries:
             return ()
-        near = _near_texts(ledger.level, self._next(state))
+        near = near_texts(ledger.level, self._next(state))
         true_next = ledger.size.texts[ledger.totals[i + 1]]
         return tuple(text for text in near if text != true_next) if true_next in near else near
 
@@ -208,24 +168,11 @@ class Sums:
 
     def show(self, state: State) -> str:
         """Start total and entries, lines written, total: "500+47-03... 7 547"; the digits tell the level."""
-        return f"{_notation(state.ledger)} {state.i} {state.ledger.size.texts[state.total]}"
+        return show_state(state)
 
     def restore(self, text: str) -> State:
         """Inverse of `show`. BadText where it cannot be read, or a true total leaves the range."""
-        match = re.fullmatch(r"([0-9]{2,4})((?:[+-][0-9]{1,3})+) (0|[1-9][0-9]?) ([0-9]{2,4})", text)
-        size = next((s for s in SIZES.values() if match and s.total_digits == len(match[1])), None)
-        if match is None or size is None:
-            raise BadText(f"{text!r} is no ledger: write it as 05+4-3...+1 7 12 (start, entries, lines written, total)")
-        entries = re.findall(r"[+-][0-9]+", match[2])
-        if len(entries) != size.entries or any(len(entry) != size.entry_digits + 1 for entry in entries):
-            raise BadText(f"{text!r}: level {size.level} has {size.entries} entries of {size.entry_digits} digits")
-        ledger = Ledger(size.level, int(match[1]), tuple(map(int, entries)))
-        state = State(ledger, int(match[3]), int(match[4]))
-        if not all(0 <= total < size.modulus for total in ledger.totals) or self.show(state) != text:
-            raise BadText(f"{text!r}: a true total leaves 0..{size.modulus - 1}, or a number has other digits")
-        if state.i > size.entries:
-            raise BadText(f"{text!r}: {state.i} lines written of a ledger of {size.entries}")
-        return state
+        return read_state(text)
 
     def write(self, action: str) -> str:
         """The total, zero-padded."""
@@ -249,26 +196,95 @@ class Sums:
             f" one line each.{audit}"
         )
 
+    # --- The same on arrays. A row is (i, total, true total before line 0 .. n): its length tells the level. ---
 
-@lru_cache(maxsize=1 << 16)
-def _notation(ledger: Ledger) -> str:
-    """The part of `show` that does not change in an episode."""
-    width = ledger.size.entry_digits + 1
-    return ledger.size.texts[ledger.start] + "".join(f"{entry:+0{width}d}" for entry in ledger.entries)
+    def pack(self, states: Sequence[State]) -> Rows:
+        """(n, 3 + entries). BadOption where levels are mixed."""
+        levels = {state.ledger.level for state in states}
+        if len(levels) != 1:
+            raise BadOption(f"levels {sorted(levels)} in one batch of {self.name}: pack one level at a time")
+        return np.array([(state.i, state.total, *state.ledger.totals) for state in states], np.int64)
 
+    def unpack(self, rows: Rows) -> list[State]:
+        """Inverse of `pack`."""
+        return [State(ledger_of(tuple(totals)), i, total) for i, total, *totals in rows.tolist()]
 
-@lru_cache(maxsize=len(SIZES))
-def _near(level: int) -> NDArray[np.int64]:
-    """Totals one digit away from each total: (modulus, 9 D), high digit first, digit + 1 .. digit + 9 (mod 10)."""
-    size = SIZES[level]
-    total = np.arange(size.modulus)[:, None, None]
-    place = 10 ** np.arange(size.total_digits - 1, -1, -1)[None, :, None]
-    digit = total // place % 10
-    other = (digit + np.arange(1, 10)) % 10
-    return (total + (other - digit) * place).reshape(size.modulus, -1).astype(np.int64)
+    def code(self, action: str) -> int:
+        """The total, after the codes of shorter totals."""
+        return CODES[action]
 
+    def batch_done(self, rows: Rows) -> NDArray[np.bool_]:
+        """`done` of each row."""
+        done: NDArray[np.bool_] = rows[:, 0] == size_of(rows).entries
+        return done
 
-@lru_cache(maxsize=1 << 16)
-def _near_texts(level: int, total: int) -> tuple[str, ...]:
-    texts = SIZES[level].texts
-    return tuple(texts[other] for other in _near(level)[total].tolist())
+    def batch_true(self, rows: Rows) -> NDArray[np.int8]:
+        """`true` of each row."""
+        true: NDArray[np.bool_] = rows[:, 1] == rows[np.arange(len(rows)), 2 + rows[:, 0]]
+        return true.astype(np.int8)
+
+    def batch_distance(self, rows: Rows) -> NDArray[np.float64]:
+        """`distance` of each row."""
+        return (size_of(rows).entries - rows[:, 0]).astype(np.float64)
+
+    def batch_fixes(self, rows: Rows) -> NDArray[np.bool_]:
+        """`fixes` of each row."""
+        i = rows[:, 0]
+        if not self.k:
+            return np.zeros(len(rows), np.bool_)
+        fixes: NDArray[np.bool_] = (i > 0) & (i % self.k == 0) & (i < size_of(rows).entries)
+        return fixes
+
+    def _batch_next(self, rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The right next total and the true one (the last entry's, where done): (n,) each."""
+        size, each = size_of(rows), np.arange(len(rows))
+        i = np.minimum(rows[:, 0], size.entries - 1)
+        now, then = rows[each, 2 + i], rows[each, 3 + i]
+        base = np.where(self.batch_fixes(rows), now, rows[:, 1])
+        return (base + then - now) % size.modulus, then
+
+    def batch_policy(self, rows: Rows) -> tuple[Codes, NDArray[np.float64]]:
+        """`policy` of each row: one action."""
+        right, _ = self._batch_next(rows)
+        return (right + size_of(rows).offset)[:, None], np.ones((len(rows), 1))
+
+    def batch_wrong(self, rows: Rows) -> Codes:
+        """`wrong` of each row: (n, 9 D), one less where the mend is a digit away."""
+        size = size_of(rows)
+        right, true = self._batch_next(rows)
+        codes = near(size.level)[right] + size.offset
+        row, column = np.nonzero(codes == (true + size.offset)[:, None])
+        order = np.arange(codes.shape[1])
+        order = order + (order >= column[:, None])
+        codes[row] = np.pad(codes[row], ((0, 0), (0, 1)), constant_values=-1)[np.arange(len(row))[:, None], order]
+        codes[self.batch_done(rows)] = -1
+        return codes
+
+    def batch_mend(self, rows: Rows) -> Codes:
+        """`mend` of each row."""
+        size = size_of(rows)
+        none = (self.batch_true(rows) == 1) | self.batch_fixes(rows) | self.batch_done(rows)
+        return np.where(none, -1, self._batch_next(rows)[1] + size.offset)
+
+    def batch_allows(self, rows: Rows, codes: Codes) -> NDArray[np.bool_]:
+        """`allows` of each row and its code."""
+        size = size_of(rows)
+        return (codes >= size.offset) & (codes < size.offset + size.modulus) & ~self.batch_done(rows)
+
+    def batch_step(self, rows: Rows, codes: Codes) -> Rows:
+        """`step` of each row."""
+        after = rows.copy()
+        after[:, 0] += 1
+        after[:, 1] = codes - size_of(rows).offset
+        return after
+
+    def batch_show(self, rows: Rows) -> list[str]:
+        """`show` of each row."""
+        texts = size_of(rows).texts
+        keys = np.ascontiguousarray(rows[:, 2:]).view(np.dtype((np.void, 8 * (rows.shape[1] - 2))))[:, 0].tolist()
+        lines, totals = rows[:, 0].tolist(), rows[:, 1].tolist()
+        return [f"{shown(key)} {i} {texts[total]}" for key, i, total in zip(keys, lines, totals, strict=True)]
+
+    def batch_write(self, codes: Codes) -> list[str]:
+        """`write` of each code."""
+        return [WRITTEN[code] for code in codes.tolist()]
