@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -293,8 +293,7 @@ class Privileged(Model):
 # --- Scaffolds ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(NamedTuple):
     """What a scaffold sees: text and sizes; never a state or a model."""
 
     text: str  # the transcript so far, what the world says before this turn included
@@ -307,8 +306,7 @@ class View:
     temperature: float = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(NamedTuple):
     """What a scaffold decides: an action's text, and what it leaves in the transcript before it."""
 
     action: str

@@ -6,8 +6,7 @@ Both return, beside each reply, the exact comparison of laws at that context whe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -27,8 +26,7 @@ from deadreckon.rollouts.recorders import F64, Laws, entropy, kl_pq, kl_qp, righ
 from deadreckon.seeds import Purpose, blocks, pick
 
 
-@dataclass(frozen=True, slots=True)
-class Law:
+class Law(NamedTuple):
     """The law's columns at one context."""
 
     kl_pq: float = nan
@@ -37,8 +35,7 @@ class Law:
     illegal_mass: float = nan
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """An ask and the state it is asked in; only a privileged model is shown the state."""
 
     ask: Ask
@@ -108,7 +105,7 @@ class FromText:
         q = pad([np.exp(scores).tolist() for scores in scorer.score([q.ask for q in questions], texts)])
         off_list = np.maximum(1.0 - row_sum(q), 0.0)
         illegal = off_list if finite else np.full(len(questions), nan)
-        return columns(Laws(pad(p), q, off_list), illegal)
+        return columns(Laws.of(pad(p), q, off_list), illegal)
 
 
 class FromState:
@@ -129,19 +126,20 @@ class FromState:
 
     def _draw(self, questions: Sequence[Question]) -> list[Answer]:
         world = self.world
-        laws = [self.model.law(world, q.state) for q in questions]
+        own = [self.model.law(world, q.state) for q in questions]
         policies = [world.policy(q.state) for q in questions]
-        q = pad([list(law.values()) for law in laws])
-        p = pad([[policy.get(a, 0.0) for a in law] for law, policy in zip(laws, policies, strict=True)])
+        q = pad([list(law.values()) for law in own])
+        p = pad([[policy.get(a, 0.0) for a in law] for law, policy in zip(own, policies, strict=True)])
         illegal = pad(
             [
                 _illegal(world, question.state, law, policy)
-                for question, law, policy in zip(questions, laws, policies, strict=True)
+                for question, law, policy in zip(questions, own, policies, strict=True)
             ]
         )
-        found = columns(Laws(p, q, np.zeros(len(q))), row_sum(np.where(illegal > 0.0, q, 0.0)))
-        h = entropy(q)
-        actions = [list(law) for law in laws]
+        laws = Laws.of(p, q, np.zeros(len(q)))
+        found = columns(laws, row_sum(np.where(illegal > 0.0, q, 0.0)))
+        h = entropy(laws)
+        actions = [list(law) for law in own]
         chosen = self._choose(questions, np.cumsum(q, axis=1))
         with np.errstate(divide="ignore"):
             logp = np.log(q)

@@ -69,12 +69,12 @@ class Lane:
         index = pick(np.cumsum(q, axis=1), self.draw(places, t, Purpose.ACT))
         each = np.arange(len(rows))
         p = self._aligned(codes, rows)
-        laws = Laws(p, q, np.zeros(len(rows)))
+        laws = Laws.of(p, q, np.zeros(len(rows)))
         other = (codes >= 0) & (p <= 0.0)
         first = codes[each, other.argmax(axis=1)]
         bad = other.any(axis=1) & ~self.world.batch_allows(rows, first)
         illegal = row_sum(np.where(other & bad[:, None], q, 0.0))
-        values = (np.log(q[each, index]), entropy(q), kl_pq(laws), kl_qp(laws), illegal, right_mass(laws))
+        values = (np.log(q[each, index]), entropy(laws), kl_pq(laws), kl_qp(laws), illegal, right_mass(laws))
         return Taken(codes[each, index], "", dict(zip(NO_LAW, values, strict=True)))
 
     def _aligned(self, codes: Codes, rows: Rows) -> F64:

@@ -22,7 +22,14 @@ class Laws:
 
     p: F64  # (n, k), rows sum to 1
     q: F64  # (n, k)
+    log_p: F64  # (n, k), 0 where p = 0
+    log_q: F64  # (n, k), 0 where q = 0
     off_list: F64  # (n,)
+
+    @classmethod
+    def of(cls, p: F64, q: F64, off_list: F64) -> Laws:
+        """With their logarithms."""
+        return cls(p, q, log_or_zero(p), log_or_zero(q), off_list)
 
 
 def row_sum(x: F64) -> F64:
@@ -35,19 +42,20 @@ def row_sum(x: F64) -> F64:
 
 def log_or_zero(x: F64) -> F64:
     """log x where x > 0, else 0: for terms x log x."""
-    out: F64 = np.log(np.where(x > 0.0, x, 1.0))
+    out = np.zeros_like(x)
+    np.log(x, out=out, where=x > 0.0)
     return out
 
 
-def entropy(q: F64) -> F64:
+def entropy(laws: Laws) -> F64:
     """H(Q) = -sum q log q, nats: (n, k) -> (n,)."""
-    return 0.0 - row_sum(q * log_or_zero(q))
+    return 0.0 - row_sum(laws.q * laws.log_q)
 
 
 def kl_pq(laws: Laws) -> F64:
     """D(P||Q) = sum_a P(a) log(P(a)/Q(a)), nats; inf where Q misses part of P's support."""
     missed = ((laws.p > 0.0) & (laws.q <= 0.0)).any(axis=1)
-    total = row_sum(laws.p * (log_or_zero(laws.p) - log_or_zero(laws.q)))
+    total = row_sum(laws.p * (laws.log_p - laws.log_q))
     return np.where(missed, np.inf, np.maximum(total, 0.0))
 
 
@@ -58,6 +66,9 @@ def right_mass(laws: Laws) -> F64:
 
 def kl_qp(laws: Laws) -> F64:
     """D(Q||P), nats; inf where Q has mass off P's support (finite by construction in full-support worlds only)."""
-    off = row_sum(np.where(laws.p > 0.0, 0.0, laws.q)) + laws.off_list
-    total = row_sum(np.where(laws.p > 0.0, laws.q * (log_or_zero(laws.q) - log_or_zero(laws.p)), 0.0))
+    on = laws.p > 0.0
+    off = row_sum(np.where(on, 0.0, laws.q)) + laws.off_list
+    if (off > OFF_SUPPORT).all():
+        return np.full(len(off), np.inf)
+    total = row_sum(np.where(on, laws.q * (laws.log_q - laws.log_p), 0.0))
     return np.where(off > OFF_SUPPORT, np.inf, np.maximum(total, 0.0))
