@@ -1,0 +1,220 @@
+"""Readings as charts: each picture is a few curves of one arm, with their intervals and a text twin."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from deadreckon.contracts import Curve, Reading
+from deadreckon.errors import MissingExtra
+from deadreckon.report.figure import light
+from deadreckon.report.numbers import estimate, number
+
+try:
+    import altair as alt
+    import vl_convert
+except ImportError as missing:
+    raise MissingExtra("a chart", "plots") from missing
+
+WIDTH, HEIGHT = 400, 230  # of the plotting area, in px: legible on a phone, not lost on a desk
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One line of a picture."""
+
+    quantity: str
+    label: str
+    colour: str
+    dash: tuple[int, ...] = (1, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of picture: which readings it draws, and how."""
+
+    name: str
+    title: str
+    y_title: str
+    series: tuple[Series, ...]  # the first is the measured one and must be there
+    top: float = math.nan  # of the y axis; nan = the data's
+    steps: bool = False  # a step function
+    zero: bool = True  # y axis starts at 0
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A chart and its text twin: a sentence, and the readings whose curves are its points."""
+
+    kind: Kind
+    svg: str
+    sentence: str
+    readings: tuple[Reading, ...]
+
+
+KINDS = (
+    Kind(
+        "survival",
+        "Survival to the first error",
+        "share without an error",
+        (
+            Series("survival", "measured", "blue"),
+            Series("survival_constant", "(1−e)ⁿ", "orange", (6, 3)),
+            Series("survival_by_step", "∏(1−eₜ)", "green", (2, 2)),
+            Series("survival_mixed", "item mix", "purple", (8, 3, 2, 3)),
+        ),
+        top=1.0,
+        steps=True,
+    ),
+    Kind("hazard", "Hazard by step", "chance of a first error", (Series("hazard", "measured", "blue"),)),
+    Kind(
+        "occupancy",
+        "On track, after errors and recoveries",
+        "share",
+        (
+            Series("occupancy", "on track", "blue"),
+            Series("occupancy_law", "g/(g+h)", "orange", (6, 3)),
+            Series("survival", "never an error", "green", (2, 2)),
+        ),
+        top=1.0,
+    ),
+    Kind(
+        "drift",
+        "Drift from the truth",
+        "nats a step",
+        (
+            Series("kl_free_running", "on its own output", "blue"),
+            Series("kl_teacher_forced", "on the expert's", "orange", (6, 3)),
+        ),
+    ),
+    Kind(
+        "self_conditioning",
+        "Extra errors after an injected error",
+        "difference in error rate",
+        (Series("self_conditioning", "injected − healed", "blue"),),
+        zero=False,
+    ),
+)
+
+
+def pictures(readings: Sequence[Reading]) -> list[Picture]:
+    """Every picture these readings have the curves for. MissingExtra: altair or vl_convert not installed."""
+    return [drawn for kind in KINDS if (drawn := picture(kind, readings)) is not None]
+
+
+def picture(kind: Kind, readings: Sequence[Reading]) -> Picture | None:
+    """One picture, or None where its measured curve is not among the readings."""
+    found = [(series, _find(series, readings)) for series in kind.series]
+    shown = [(series, reading) for series, reading in found if reading is not None]
+    if found[0][1] is None or found[0][1].curve is None:
+        return None
+    x = found[0][1].curve.x
+    lines = [(series, reading, _curve(reading, x)) for series, reading in shown]
+    chart = _chart(kind, [(series, curve) for series, _, curve in lines], found[0][1].curve.x_name)
+    sentence = " ".join(_sentence(series, curve) for series, _, curve in lines)
+    return Picture(kind, _svg(chart), sentence, tuple(reading for _, reading in shown))
+
+
+def _find(series: Series, readings: Sequence[Reading]) -> Reading | None:
+    named = [r for r in readings if r.quantity == series.quantity]
+    return next((r for r in named if r.curve is not None), named[0] if named else None)
+
+
+def _curve(reading: Reading, x: tuple[float, ...]) -> Curve:
+    """The reading's curve; a reading without one is a level line across x."""
+    if reading.curve is not None:
+        return reading.curve
+    k = len(x)
+    return Curve("", x, (reading.value,) * k, (reading.low,) * k, (reading.high,) * k, (reading.n,) * k)
+
+
+def _sentence(series: Series, curve: Curve) -> str:
+    for i in reversed(range(len(curve.x))):
+        if math.isfinite(curve.value[i]):
+            said = estimate(curve.value[i], curve.low[i], curve.high[i])
+            where = f" at {curve.x_name} {number(curve.x[i])}" if curve.x_name else ""
+            return f"{series.label}: {said}{where}, n = {curve.n[i]}."
+    return f"{series.label}: not estimable."
+
+
+def _chart(kind: Kind, lines: list[tuple[Series, Curve]], x_name: str) -> alt.LayerChart:
+    """Bands under lines, one colour and one dash a series; the measured one on top."""
+    domain = alt.Undefined if math.isnan(kind.top) else [0, kind.top]
+    scale = alt.Scale(zero=kind.zero, domain=domain, nice=True)
+    shape: Literal["step-after", "linear"] = "step-after" if kind.steps else "linear"
+    x = alt.X("x:Q", title=x_name, scale=alt.Scale(nice=False), axis=alt.Axis(tickMinStep=1))
+    level = alt.Chart({"values": [{"value": 0}]})
+    layers = [] if kind.zero else [level.mark_rule(color=light("muted")).encode(y="value:Q")]
+    for series, curve in reversed(lines):
+        low = alt.Y("low:Q", title=kind.y_title, scale=scale)
+        area = alt.Chart({"values": _rows(series, curve)})
+        area = area.mark_area(opacity=0.18, interpolate=shape, color=light(series.colour))
+        layers.append(area.encode(x=x, y=low, y2="high:Q"))
+    colour, dash = _encodings([series for series, _ in lines])
+    rows = [row for series, curve in reversed(lines) for row in _rows(series, curve)]
+    line = alt.Chart({"values": rows}).mark_line(strokeWidth=2, interpolate=shape)
+    y = alt.Y("value:Q", title=kind.y_title, scale=scale)
+    return _styled(alt.LayerChart(layer=[*layers, line.encode(x=x, y=y, color=colour, strokeDash=dash)]))
+
+
+def _encodings(series: list[Series]) -> tuple[alt.Color, alt.StrokeDash]:
+    """Colour and dash by label, so that a line is told apart without its colour; one legend for both."""
+    labels = [s.label for s in series]
+    legend = alt.Legend(title=None) if len(series) > 1 else None
+    colours = alt.Scale(domain=labels, range=[light(s.colour) for s in series])
+    dashes = alt.Scale(domain=labels, range=[list(s.dash) for s in series])
+    return (
+        alt.Color("label:N", scale=colours, legend=legend),
+        alt.StrokeDash("label:N", scale=dashes, legend=legend),
+    )
+
+
+def _rows(series: Series, curve: Curve) -> list[dict[str, float | str | None]]:
+    points = zip(curve.x, curve.value, curve.low, curve.high, strict=True)
+    return [
+        {"label": series.label, "x": x, "value": _finite(v), "low": _finite(lo), "high": _finite(hi)}
+        for x, v, lo, hi in points
+    ]
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _styled(chart: alt.LayerChart) -> alt.LayerChart:
+    axis = alt.AxisConfig(
+        labelColor=light("muted"),
+        titleColor=light("ink"),
+        labelFontSize=12,
+        titleFontSize=12,
+        titleFontWeight="normal",
+        titlePadding=12,
+        gridColor=light("line"),
+        domainColor=light("muted"),
+        ticks=False,
+        labelPadding=6,
+    )
+    legend = alt.LegendConfig(
+        orient="top",
+        labelColor=light("ink"),
+        labelFontSize=12,
+        labelLimit=200,
+        symbolSize=400,
+        symbolStrokeWidth=2,
+        columnPadding=22,
+    )
+    styled: alt.LayerChart = (
+        chart.properties(width=WIDTH, height=HEIGHT, background=light("paper"))
+        .configure(font="system-ui, sans-serif", axis=axis, legend=legend)
+        .configure_view(stroke=None)
+    )
+    return styled
+
+
+def _svg(chart: alt.LayerChart) -> str:
+    svg: str = vl_convert.vegalite_to_svg(chart.to_dict())
+    empty = r'<path class="(?:back|fore)ground"[^>]* d="(?:M0,0h0v0h0Z)?"[^>]*/>'
+    return re.sub(empty, "", svg)
