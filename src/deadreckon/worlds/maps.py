@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -76,6 +75,7 @@ class Maps:
         self._streets: list[int] = self._tables.streets.tolist()
         self._steps: list[list[int]] = self._tables.steps.tolist()
         self._right = [bytes(row) for row in self._tables.right]
+        self._heads = [f"{level} {name}" for level, name in zip(self._tables.level, self._tables.names, strict=True)]
         self._fixes = np.array([mark != "" for mark in self._tables.landmark])
 
     @classmethod
@@ -204,9 +204,9 @@ class Maps:
             else "Give the turns of a shortest way from the first crossing to the second."
         )
         return (
-            "A town of streets on a grid; crossings are named by column letter and two-digit row, rows numbered from "
-            f"the north. Some streets are missing or one-way. {task} One turn at a time: N, E, S or W, each followed "
-            "by a space. At a crossing with a landmark its name appears in brackets."
+            "A town of streets on a grid; crossings are named by column letter and two-digit row, numbered from the "
+            f"north. Some streets are missing or one-way. {task} One turn at a time: N, E, S or W, each followed by a "
+            "space. At a crossing with a landmark its name appears in brackets."
         )
 
     def pack(self, states: Sequence[Place]) -> Rows:
@@ -289,18 +289,11 @@ class Maps:
 
     def batch_show(self, rows: Rows) -> list[str]:
         """`show` of each row."""
-        names, heads, goals = self._tables.names, *_notation_parts()
+        names, heads = self._tables.names, self._heads
         if self.style == "walk":
             return [f"{heads[start]} @{names[at]} {left} left" for start, _, at, left in rows.tolist()]
-        return [heads[start] + goals[goal] + names[at] for start, goal, at, _ in rows.tolist()]
+        return [f"{heads[start]}>{names[goal]} @{names[at]}" for start, goal, at, _ in rows.tolist()]
 
     def batch_write(self, codes: Codes) -> list[str]:
         """`write` of each code."""
         return [_TEXTS[code] for code in codes.tolist()]
-
-
-@lru_cache(maxsize=1)
-def _notation_parts() -> tuple[list[str], list[str]]:
-    tables = atlas()
-    heads = [f"{level} {name}" for level, name in zip(tables.level, tables.names, strict=True)]
-    return heads, [f">{name} @" for name in tables.names]

@@ -1,0 +1,103 @@
+"""A position of othello: its names, its notation and its packed form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from deadreckon.contracts import Rows
+from deadreckon.errors import BadText
+from deadreckon.worlds.bitboards import AREAS
+
+PASS = 64  # the action; a move is the number of its square, 8 * row + column
+NAMES = (*(f"{'abcdefgh'[square % 8]}{square // 8 + 1}" for square in range(64)), "pass")  # by action
+ACTIONS = {name: action for action, name in enumerate(NAMES)}
+
+_LONGEST_OPENING = 9  # what fits into the packed form
+_EXAMPLE = "....../....../..ox../..xo../....../...... b 0 -"
+
+
+class Position(NamedTuple):
+    """A game in progress. Boards are bit sets, bit 8 * row + column, row 0 at the top."""
+
+    black: int
+    white: int
+    mover: int  # 0 black, 1 white
+    ply: int  # plies since the first position, those of the opening and passes included
+    size: int
+    opening: tuple[int, ...]  # the actions from the first position to the start state
+
+
+def first_position(size: int) -> Position:
+    """Four discs in the middle, black to move."""
+    low = size // 2 - 1
+    here, across = 9 * low, 9 * low + 1  # upper left square of the four, and the one to its right
+    return Position(1 << across | 1 << here + 8, 1 << here | 1 << here + 9, 0, 0, size, ())
+
+
+def board(state: Position) -> tuple[str, ...]:
+    """The rows of the board from the top, a character a square: ``.`` empty, ``x`` black, ``o`` white."""
+    return tuple(
+        _row(state.black >> 8 * row & 0xFF, state.white >> 8 * row & 0xFF)[: state.size] for row in range(state.size)
+    )
+
+
+@lru_cache(maxsize=3**8)
+def _row(black: int, white: int) -> str:
+    return "".join(".xo"[(black >> column & 1) + 2 * (white >> column & 1)] for column in range(8))
+
+
+def show_position(state: Position) -> str:
+    """Rows, mover, ply and opening, as in the example; ``-`` for no opening."""
+    return "/".join(board(state)) + _tail(state.mover, state.ply, state.opening)
+
+
+@lru_cache(maxsize=4096)
+def _tail(mover: int, ply: int, opening: tuple[int, ...]) -> str:
+    return f" {'bw'[mover]} {ply} {','.join(NAMES[action] for action in opening) or '-'}"
+
+
+def read_position(text: str) -> Position:
+    """Inverse of `show_position`. BadText."""
+    parts = text.split(" ")
+    rows = parts[0].split("/")
+    size = len(rows)
+    fits = size in AREAS and all(len(row) == size and not row.strip(".xo") for row in rows)
+    if len(parts) != 4 or not fits or parts[1] not in ("b", "w"):
+        raise BadText(f"{text!r} is no position: write rows of .xo, b or w, ply and opening, like {_EXAMPLE!r}")
+    names = [] if parts[3] == "-" else parts[3].split(",")
+    plausible = parts[2].isascii() and parts[2].isdigit() and len(parts[2]) <= 3
+    if not plausible or len(names) > _LONGEST_OPENING or not ACTIONS.keys() >= {*names}:
+        raise BadText(f"{text!r} has no such ply or opening: write a number and moves, like {_EXAMPLE!r}")
+    black, white = (_bits(rows, disc) for disc in "xo")
+    opening = tuple(ACTIONS[name] for name in names)
+    return Position(black, white, "bw".index(parts[1]), int(parts[2]), size, opening)
+
+
+def _bits(rows: Sequence[str], disc: str) -> int:
+    return sum(1 << 8 * i + j for i, row in enumerate(rows) for j, cell in enumerate(row) if cell == disc)
+
+
+def pack_positions(states: Sequence[Position]) -> Rows:
+    """Rows (n, 6): black, white (64 bits as a signed integer), mover, ply, size, opening in base 128."""
+    rows = [(s.black, s.white, s.mover, s.ply, s.size, _packed(s.opening)) for s in states]
+    return np.array(rows, np.uint64).reshape(-1, 6).view(np.int64)
+
+
+def unpack_positions(rows: Rows) -> list[Position]:
+    """Inverse of `pack_positions`."""
+    plain = np.ascontiguousarray(rows).view(np.uint64).tolist()
+    return [Position(*row[:5], _unpacked(row[5])) for row in plain]
+
+
+@lru_cache(maxsize=4096)
+def _packed(opening: tuple[int, ...]) -> int:
+    return sum(action + 1 << 7 * place for place, action in enumerate(opening))
+
+
+@lru_cache(maxsize=4096)
+def _unpacked(opening: int) -> tuple[int, ...]:
+    return tuple((opening >> 7 * place & 127) - 1 for place in range(_LONGEST_OPENING) if opening >> 7 * place & 127)
