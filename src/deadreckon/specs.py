@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from deadreckon.errors import BadOption
@@ -46,16 +46,29 @@ def read_options(owner: str, options: Mapping[str, str], kinds: Mapping[str, Cal
 
     BadOption: a key that `kinds` lacks, or text its kind refuses with a ValueError.
     """
-    read: dict[str, T] = {}
-    for key, text in options.items():
-        if key not in kinds:
-            known = f"it has {', '.join(sorted(kinds))}" if kinds else "it takes none"
-            raise BadOption(f"{owner} has no option {key!r}: {known}")
-        try:
-            read[key] = kinds[key](text)
-        except ValueError as error:
-            raise BadOption(f"{owner} {key}={text!r}: {_remedy(kinds[key], error)}") from None
-    return read
+    known_only(owner, options, kinds)
+    return {key: _read(owner, key, text, kinds[key]) for key, text in options.items()}
+
+
+def read_option(owner: str, options: Mapping[str, str], key: str, kind: Callable[[str], T], default: T) -> T:
+    """One option, or its default: where kinds differ in type. BadOption: text its kind refuses."""
+    return _read(owner, key, options[key], kind) if key in options else default
+
+
+def known_only(owner: str, options: Mapping[str, str], known: Iterable[str]) -> None:
+    """BadOption where an option is not among the known ones."""
+    names = sorted(known)
+    for key in options:
+        if key not in names:
+            has = f"it has {', '.join(names)}" if names else "it takes none"
+            raise BadOption(f"{owner} has no option {key!r}: {has}")
+
+
+def _read(owner: str, key: str, text: str, kind: Callable[[str], T]) -> T:
+    try:
+        return kind(text)
+    except ValueError as error:
+        raise BadOption(f"{owner} {key}={text!r}: {_remedy(kind, error)}") from None
 
 
 def _remedy(kind: Callable[[str], T], error: ValueError) -> str:
