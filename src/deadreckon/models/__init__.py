@@ -1,1 +1,76 @@
-"""Text in, text out: one model, one file."""
+"""Text in, text out. A model is named by its kind and what follows the colon::
+
+    oracle
+    noisy-oracle:slip=0.02,recover=0.1
+    ngram:world=sums,level=2,order=3
+    shipped:sums-clean        weights that come with the package (seed 0; shipped:sums-clean-s3 is seed 3)
+    gpt:PATH                  weights made by training: a .safetensors file with its card, or their folder
+
+No torch is loaded before a model that needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+
+import deadreckon.models.threads  # noqa: F401  before any module of this package loads torch
+from deadreckon.contracts import Model
+from deadreckon.errors import BadOption, MissingExtra, UnknownName
+from deadreckon.models.oracle import NoisyOracle, Oracle
+from deadreckon.specs import parse_spec
+
+EXTRAS = {"torch": "torch", "safetensors": "torch"}  # module: the extra that brings it
+
+
+def _oracle(rest: str) -> Model:
+    return Oracle.from_options(_options("oracle", rest))
+
+
+def _noisy_oracle(rest: str) -> Model:
+    return NoisyOracle.from_options(_options("noisy-oracle", rest))
+
+
+def _options(name: str, rest: str) -> dict[str, str]:
+    return parse_spec(f"{name}:{rest}" if rest else name)[1]
+
+
+def _from(module: str, function: str) -> Callable[[str], Model]:
+    """A loader in a module that is imported at its first use, as it may need an extra."""
+
+    def load(rest: str) -> Model:
+        try:
+            loader: Callable[[str], Model] = getattr(import_module(module), function)
+        except ModuleNotFoundError as error:
+            if error.name not in EXTRAS:
+                raise
+            raise MissingExtra(f"this model ({function.removeprefix('load_')})", EXTRAS[error.name]) from None
+        return loader(rest)
+
+    return load
+
+
+KINDS: dict[str, Callable[[str], Model]] = {
+    "oracle": _oracle,
+    "noisy-oracle": _noisy_oracle,
+    "ngram": _from("deadreckon.models.ngram", "load_ngram"),
+    "shipped": _from("deadreckon.models.weights", "load_shipped"),
+    "gpt": _from("deadreckon.models.weights", "load_trained"),
+}
+
+
+def model_names() -> list[str]:
+    """Kinds of model `load_model` knows, in order."""
+    return sorted(KINDS)
+
+
+def load_model(spec: str) -> Model:
+    """The model of this spec. UnknownName, BadOption, BadWeights, MissingExtra."""
+    name, colon, rest = spec.partition(":")
+    if name not in KINDS:
+        raise UnknownName("model", name, KINDS)
+    if colon and not rest:
+        raise BadOption(f"spec {spec!r} ends in a colon: drop it or write {name}:...")
+    if not rest and name in ("shipped", "gpt", "ngram"):
+        raise BadOption(f"spec {spec!r} does not say which: write {name}:...")
+    return KINDS[name](rest)
