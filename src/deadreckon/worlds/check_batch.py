@@ -76,7 +76,9 @@ def _check_steps(world: BatchWorld[S, A], states: Sequence[S], rows: Rows, pool:
     allowed = world.batch_allows(rows[place], codes)
     for (i, action), one in zip(tried, allowed.tolist(), strict=True):
         require(world, one == world.allows(states[i], action), "batch_allows as allows", states[i], action)
-    after = iter(world.unpack(world.batch_step(rows[place[allowed]], codes[allowed])))
+    taken = rows[place[allowed]]
+    after = iter(world.unpack(world.batch_step(taken, codes[allowed])))
+    require(world, np.array_equal(taken, rows[place[allowed]]), "no batched method changes its rows")
     for (i, action), one in zip(tried, allowed.tolist(), strict=True):
         if one:
             same = next(after) == world.step(states[i], action)

@@ -1,0 +1,194 @@
+"""Every registered world keeps the laws of the contract; the battery sees a broken one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deadreckon.contracts import Codes, Rows
+from deadreckon.errors import BadOption, BadText, UnknownName
+from deadreckon.specs import between, format_spec, one_of, parse_spec, read_options
+from deadreckon.worlds import load_world
+from deadreckon.worlds.check import WorldLawBroken, check_world
+from deadreckon.worlds.ledger import State
+from deadreckon.worlds.sums import Sums
+
+SPECS = [
+    "markov",
+    "markov:order=3",
+    "markov:kind=ergodic",
+    "markov:kind=ergodic,order=2,back=0.3,length=20",
+    "markov:kind=absorbing",
+    "markov:kind=absorbing,order=2",
+    "sums",
+    "sums:k=1",
+    "sums:k=8",
+]
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_world_keeps_the_laws(spec: str) -> None:
+    check_world(load_world(spec))
+
+
+@pytest.mark.parametrize("spec", SPECS)
+@settings(max_examples=30, deadline=None)
+@given(text=st.text(max_size=40))
+def test_no_text_makes_parse_or_restore_raise_another_error(spec: str, text: str) -> None:
+    world = load_world(spec)
+    action = world.parse(text)
+    assert action is None or world.parse(world.write(action)) == action
+    try:
+        state = world.restore(text)
+    except BadText:
+        return
+    assert world.restore(world.show(state)) == state
+
+
+class DrawsOutsideRng(Sums):
+    def start(self, level: int, rng: np.random.Generator) -> State:
+        return super().start(level, np.random.default_rng())
+
+
+class AcceptsAnyLevel(Sums):
+    def start(self, level: int, rng: np.random.Generator) -> State:
+        return super().start(min(max(level, 1), 3), rng)
+
+
+class ForgetsTheTotal(Sums):
+    def show(self, state: State) -> str:
+        return super().show(State(state.ledger, state.i, 0))
+
+
+class ReadsJunk(Sums):
+    def parse(self, text: str) -> str | None:
+        return super().parse(text) if text else "00"
+
+
+class LosesMass(Sums):
+    def policy(self, state: State) -> Mapping[str, float]:
+        return dict.fromkeys(super().policy(state), 0.999)
+
+
+class CallsRightWrong(Sums):
+    def wrong(self, state: State) -> Sequence[str]:
+        return (*super().wrong(state), *self.policy(state)) if not self.done(state) else ()
+
+
+class MendsBadly(Sums):
+    def mend(self, state: State) -> str | None:
+        mend = super().mend(state)
+        return mend and self.wrong(state)[0]
+
+
+class MendsWhatIsTrue(Sums):
+    def mend(self, state: State) -> str | None:
+        return None if self.done(state) else super().mend(state) or next(iter(self.policy(state)))
+
+
+class StepsAnywhere(Sums):
+    def step(self, state: State, action: str) -> State:
+        return State(state.ledger, state.i + 1, int(action) % 10)
+
+
+class MeasuresAhead(Sums):
+    def distance(self, state: State) -> float:
+        return super().distance(state) / 2
+
+
+class SaysUnknownSymbols(Sums):
+    def says(self, state: State) -> str:
+        return "§" + super().says(state)
+
+
+class BlursItsParts(Sums):
+    alphabet = (*Sums.alphabet, "a0", "a1", "a2", "a3", "a4", "a5", "a6", "a7", "a8", "a9")
+
+
+class WritesTooMuch(Sums):
+    width = 4
+
+
+class FixesInSilence(Sums):
+    def says(self, state: State) -> str:
+        return ""
+
+
+class StepsOtherwiseOnArrays(Sums):
+    def batch_step(self, rows: Rows, codes: Codes) -> Rows:
+        after = super().batch_step(rows, codes)
+        after[after[:, 1] % 7 == 0, 1] += 1
+        return after
+
+
+class PadsInFront(Sums):
+    def batch_wrong(self, rows: Rows) -> Codes:
+        return np.roll(super().batch_wrong(rows), 1, axis=1)
+
+
+class OverwritesItsRows(Sums):
+    def batch_step(self, rows: Rows, codes: Codes) -> Rows:
+        after = super().batch_step(rows, codes)
+        rows[:, 1] = 0
+        return after
+
+
+@pytest.mark.parametrize(
+    ("broken", "law"),
+    [
+        (DrawsOutsideRng, "same rng"),
+        (AcceptsAnyLevel, "BadOption"),
+        (ForgetsTheTotal, "restore"),
+        (ReadsJunk, "no action"),
+        (LosesMass, "sums to 1"),
+        (CallsRightWrong, "not in the policy"),
+        (MendsBadly, "mend"),
+        (MendsWhatIsTrue, "wrong states alone"),
+        (StepsAnywhere, "keep a true state true"),
+        (MeasuresAhead, "distance"),
+        (SaysUnknownSymbols, "in the alphabet"),
+        (BlursItsParts, "parts"),
+        (WritesTooMuch, "symbols"),
+        (FixesInSilence, "a fix is said"),
+        (StepsOtherwiseOnArrays, "batch_step"),
+        (PadsInFront, "batch_wrong"),
+        (OverwritesItsRows, "changes its rows"),
+    ],
+)
+def test_the_battery_sees_a_broken_world(broken: type[Sums], law: str) -> None:
+    with pytest.raises(WorldLawBroken, match=law):
+        check_world(broken(k=3), items=2)
+
+
+def test_unknown_worlds_and_options_get_a_remedy() -> None:
+    with pytest.raises(UnknownName, match="did you mean 'sums'"):
+        load_world("sum")
+    with pytest.raises(BadOption, match=r"sums has no option 'q': it has k"):
+        load_world("sums:q=1")
+    with pytest.raises(BadOption, match="0 to 40"):
+        load_world("sums:k=41")
+    for malformed in ("", ":k=1", "sums:", "sums:k", "sums:k=", "sums:k=1,k=2", " sums"):
+        with pytest.raises(BadOption):
+            load_world(malformed)
+
+
+WORDS = st.text("abcdefghijklmnopqrstuvwxyz_", min_size=1)
+
+
+@given(name=WORDS, options=st.dictionaries(WORDS, st.integers() | st.floats(allow_nan=False), max_size=3))
+def test_specs_read_back(name: str, options: dict[str, int | float]) -> None:
+    read, texts = parse_spec(format_spec(name, options))
+    assert read == name
+    assert {key: type(options[key])(text) for key, text in texts.items()} == options
+
+
+def test_options_are_read_by_kind() -> None:
+    assert read_options("x", {"a": "3"}, {"a": between(1, 3), "b": int}) == {"a": 3}
+    assert read_options("x", {"a": "go"}, {"a": one_of("go", "stay")}) == {"a": "go"}
+    for kinds, text in ((int, "1.5"), (float, "much"), (one_of("go", "stay"), "run"), (between(1, 3), "4")):
+        with pytest.raises(BadOption, match=f"x a='{text}': "):
+            read_options("x", {"a": text}, {"a": kinds})
