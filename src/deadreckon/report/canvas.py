@@ -53,6 +53,16 @@ class Canvas:
         element.text = readable(text)
         return element
 
+    def use(self, name: str) -> None:
+        """Place what `symbol` put in the page under that id."""
+        ET.SubElement(self._root, "use", {"href": f"#{name}"})
+
+    def symbol(self, name: str) -> str:
+        """What is drawn, as a group under an id, for `use`."""
+        group = ET.Element("g", {"id": name})
+        group.extend(list(self._root))
+        return ET.tostring(group, encoding="unicode")
+
     def svg(self) -> str:
         """The drawing, in the palette's light colours."""
         return ET.tostring(self._root, encoding="unicode")

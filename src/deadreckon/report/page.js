@@ -17,7 +17,7 @@ for (const replay of document.querySelectorAll(".replay")) {
     });
     first.disabled = back.disabled = at === 0;
     next.disabled = at === steps.length - 1;
-    said.textContent = links[at].getAttribute("aria-label") + " of " + steps.length;
+    said.textContent = links[at].getAttribute("aria-label") + " · " + steps.length + " steps in all";
     if (focus) links[at].focus({ preventScroll: true });
   };
 

@@ -73,6 +73,7 @@ class ReplayView:
     key: str
     result: Replay
     summary: str
+    ground: Markup
     steps: tuple[StepView, ...]
 
 
@@ -187,15 +188,16 @@ def first_error(rows: Sequence[ReplayStep]) -> int:
 
 
 def _replay(key: str, replay: Replay) -> ReplayView:
-    error, drawings = first_error(replay.rows), draw_replay(replay)
+    error, drawn = first_error(replay.rows), draw_replay(replay, key)
     steps = []
-    for i, (row, drawing) in enumerate(zip(replay.rows, drawings, strict=True)):
+    for i, (row, drawing) in enumerate(zip(replay.rows, drawn.steps, strict=True)):
         title = f"{replay.world}, before step {row.t}"
         svg = named(themed(drawing.svg), f"{key}-{i}", title, drawing.text) if drawing.svg else ""
         steps.append(_step(f"{key}-{i}", row, Markup(svg), drawing.text, i == error))
     said = f"first error at step {replay.rows[error].t}" if error >= 0 else "no error of the model's own"
     ended = f", ended: {replay.stop}" if replay.stop else ""
-    return ReplayView(key, replay, f"{len(replay.rows)} steps, {said}{ended}", tuple(steps))
+    ground = Markup(themed(drawn.ground))
+    return ReplayView(key, replay, f"{len(replay.rows)} steps, {said}{ended}", ground, tuple(steps))
 
 
 def _step(key: str, row: ReplayStep, svg: Markup, text: str, first: bool) -> StepView:
