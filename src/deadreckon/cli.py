@@ -1,0 +1,213 @@
+"""The command line: thin, ten lines a command over the library. Nothing heavy is imported until a command runs."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+app = typer.Typer(
+    name="deadreckon",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="How far can a language model be trusted to run on its own output, and does it find its way back?",
+)
+
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.")]
+Workers = Annotated[int, typer.Option(help="Processes. Changes no byte of the result.")]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print readings as JSON.")]
+
+
+class Rule(StrEnum):
+    """The error rules, by the names of contracts.OnError (which would import numpy here)."""
+
+    STOP = "stop"
+    SKIP = "skip"
+    REPAIR = "repair"
+    ACCEPT = "accept"
+
+
+class Size(StrEnum):
+    """How much a study runs."""
+
+    QUICK = "quick"
+    FULL = "full"
+
+
+class Kind(StrEnum):
+    """What can be listed."""
+
+    WORLDS = "worlds"
+    MODELS = "models"
+    SCAFFOLDS = "scaffolds"
+    STUDIES = "studies"
+    RECIPES = "recipes"
+    READINGS = "readings"
+
+
+def version(show: bool) -> None:
+    """Print the version and stop."""
+    if show:
+        from deadreckon import __version__
+
+        typer.echo(f"deadreckon {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options of every command."""
+
+
+@app.command()
+def demo(out: Out = Path("demo"), workers: Workers = 2) -> None:
+    """Run the main study on the shipped models and write a report: the one command to begin with."""
+    _study("errors_compound", out, workers, Size.QUICK, as_json=False)
+
+
+@app.command()
+def roll(
+    world: Annotated[str, typer.Argument(help="World, e.g. sums or maps:style=walk.")],
+    model: Annotated[str, typer.Option(help="Model, e.g. shipped:sums-clean or noisy-oracle:slip=0.02.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Run folder: new, or one to resume.")],
+    level: Annotated[Optional[int], typer.Option(help="Level of the world; the model's own, else 1.")] = None,
+    scaffold: Annotated[str, typer.Option(help="plain, monologue, filler or vote:k=5.")] = "plain",
+    items: Annotated[int, typer.Option(help="Start states: the unit of every interval.")] = 64,
+    repeats: Annotated[int, typer.Option(help="Rollouts of each item.")] = 1,
+    horizon: Annotated[int, typer.Option(help="Most steps in a rollout.")] = 100,
+    seed: Annotated[int, typer.Option(help="Seed of the run's draws.")] = 0,
+    on_error: Annotated[Rule, typer.Option(help="What happens after an error.")] = Rule.ACCEPT,
+    temperature: Annotated[float, typer.Option(help="Sampling temperature; 0 = greedy.")] = 1.0,
+    heal: Annotated[int, typer.Option(help="The first HEAL steps are the oracle's (a healed history).")] = 0,
+    inject: Annotated[Optional[int], typer.Option(help="Force a wrong action at this step.")] = None,
+    law: Annotated[bool, typer.Option(help="Record exact masses and KL where the model can give them.")] = True,
+    batch: Annotated[int, typer.Option(help="Rollouts in flight; 0 = as many as fit. Changes no byte.")] = 0,
+    workers: Workers = 1,
+) -> None:
+    """Run a model on its own output and store the step table."""
+    from deadreckon.contracts import OnError
+    from deadreckon.models import default_level
+    from deadreckon.rollouts.progress import progress_bar
+    from deadreckon.rollouts.run import roll as run
+    from deadreckon.rollouts.spec import RollSpec
+
+    chosen = default_level(model) if level is None else level
+    spec = RollSpec(
+        world, chosen, model, scaffold, items, repeats, horizon, seed, OnError(on_error), temperature, heal, inject, law
+    )
+    with progress_bar(f"{model} in {world}") as tell:
+        table = run(spec, out, batch=batch, workers=workers, progress=tell)
+    typer.echo(f"{out}: {table['item'].n_unique()} items, {table.height} steps; next: deadreckon measure {out}")
+
+
+@app.command()
+def measure(
+    run: Annotated[Path, typer.Argument(help="Run folder written by roll.")],
+    json: JsonFlag = False,
+    by: Annotated[Optional[str], typer.Option(help="A column of the step table to group by, e.g. fix.")] = None,
+) -> None:
+    """Print the readings of a run: value, 95% interval, items, method."""
+    from deadreckon.report.numbers import readings_json, readings_table
+    from deadreckon.studies.measure import measure_run
+
+    readings = measure_run(run, by)
+    if json:
+        typer.echo(readings_json(readings))
+    else:
+        readings_table(readings)
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="A shipped recipe's name, or a TOML file.")],
+    out: Out,
+    seed: Annotated[Optional[int], typer.Option(help="Training seed; the recipe's own by default.")] = None,
+    threads: Annotated[int, typer.Option(help="Threads of the one training process.")] = 1,
+) -> None:
+    """Train a small model from a recipe; a killed run resumes to the same weights."""
+    from deadreckon.train import train as fit
+
+    path = fit(recipe, out, seed=seed, threads=threads)
+    typer.echo(f"{path}: use it as gpt:{path}")
+
+
+@app.command()
+def study(
+    name: Annotated[str, typer.Argument(help="A study: deadreckon list studies.")],
+    out: Out,
+    size: Annotated[Size, typer.Option(help="quick: a minute; full: tight intervals.")] = Size.QUICK,
+    workers: Workers = 2,
+    json: JsonFlag = False,
+) -> None:
+    """Run a study, print its verdict and write its report."""
+    _study(name, out, workers, size, as_json=json)
+
+
+def _study(name: str, out: Path, workers: int, size: Size, *, as_json: bool) -> None:
+    from deadreckon.report.numbers import readings_json
+    from deadreckon.report.page import write_report
+    from deadreckon.rollouts.progress import progress_bar
+    from deadreckon.studies import run_study
+
+    with progress_bar(name) as tell:
+        result = run_study(name, size=size.value, workers=workers, progress=tell)
+    path = write_report(result, out)
+    if as_json:
+        typer.echo(readings_json([reading for arm in result.arms for reading in arm.readings]))
+        return
+    typer.echo(f"{result.claim}\n{result.finding.verdict.value.upper()}: {result.finding.because}")
+    for question in result.questions:
+        typer.echo(f"- {question.name} {question.finding.verdict.value.upper()}: {question.finding.because}")
+    for check in result.checks:
+        typer.echo(f"- control {'passed' if check.passed else 'FAILED'}: {check.name}: {check.because}")
+    typer.echo(str(path))
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders written by roll.")],
+    out: Out = Path("report"),
+) -> None:
+    """Draw the readings of one or more runs as a page, with figures and replays."""
+    from deadreckon.report.page import write_report
+    from deadreckon.studies.measure import describe_runs
+
+    typer.echo(str(write_report(describe_runs(runs), out)))
+
+
+@app.command(name="list")
+def list_(kind: Annotated[Optional[Kind], typer.Argument(help="What to list; everything by default.")] = None) -> None:
+    """List worlds, models, scaffolds, studies, recipes and readings by name."""
+    from deadreckon.studies.names import names
+
+    for one in [kind] if kind else list(Kind):
+        typer.echo(f"{one.value}:")
+        for name, line in names(one.value).items():
+            typer.echo(f"  {name:<28} {line}".rstrip())
+
+
+def main() -> None:
+    """Entry point: an expected failure is one line on standard error and exit code 2; Ctrl-C is 130."""
+    from deadreckon.errors import DeadreckonError
+
+    try:
+        app()
+    except DeadreckonError as error:
+        sys.stderr.write(f"deadreckon: {error}\n")
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        sys.stderr.write("deadreckon: interrupted; what is committed is kept, the same command resumes it\n")
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""Many specs over a few processes, each one a run of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+
+import polars as pl
+
+from deadreckon.errors import BadOption
+from deadreckon.rollouts.run import Progress, roll
+from deadreckon.rollouts.spec import RollSpec
+from deadreckon.rollouts.store import frame_bytes
+
+
+def roll_all(
+    specs: Mapping[str, RollSpec], *, workers: int = 1, progress: Progress | None = None
+) -> dict[str, pl.DataFrame]:
+    """The step table of each spec, by its name; `progress` counts runs. The tables do not depend on `workers`."""
+    if workers < 1:
+        raise BadOption(f"workers={workers}: give at least 1")
+    tell = progress or (lambda _done, _total: None)
+    tables: dict[str, pl.DataFrame] = {}
+    tell(0, len(specs))
+    if workers == 1 or len(specs) < 2:
+        for name, spec in specs.items():
+            tables[name] = roll(spec)
+            tell(len(tables), len(specs))
+        return tables
+    with ProcessPoolExecutor(min(workers, len(specs)), get_context("spawn")) as pool:
+        running = {pool.submit(_job, spec): name for name, spec in specs.items()}
+        try:
+            for future in as_completed(running):
+                tables[running[future]] = pl.read_parquet(future.result())
+                tell(len(tables), len(specs))
+        finally:
+            pool.shutdown(cancel_futures=True)
+    return {name: tables[name] for name in specs}
+
+
+def _job(spec: RollSpec) -> bytes:
+    return frame_bytes(roll(spec))
