@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,18 +13,22 @@ from hypothesis import strategies as st
 from deadreckon.contracts import Codes, Rows
 from deadreckon.errors import BadOption, BadText, UnknownName
 from deadreckon.specs import between, format_spec, one_of, parse_spec, read_options
-from deadreckon.worlds import load_world
+from deadreckon.worlds import load_world, world_names
 from deadreckon.worlds.check import WorldLawBroken, check_world
 from deadreckon.worlds.ledger import State
 from deadreckon.worlds.sums import Sums
 
 SPECS = [
+    "maps",
+    "maps:style=noisy",
+    "maps:style=walk",
     "markov",
     "markov:order=3",
     "markov:kind=ergodic",
     "markov:kind=ergodic,order=2,back=0.3,length=20",
     "markov:kind=absorbing",
     "markov:kind=absorbing,order=2",
+    "othello",
     "sums",
     "sums:k=1",
     "sums:k=8",
@@ -35,8 +40,12 @@ def test_world_keeps_the_laws(spec: str) -> None:
     check_world(load_world(spec))
 
 
+def test_every_registered_world_is_held_to_the_laws() -> None:
+    assert {parse_spec(spec)[0] for spec in SPECS} == set(world_names())
+
+
 @pytest.mark.parametrize("spec", SPECS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(text=st.text(max_size=40))
 def test_no_text_makes_parse_or_restore_raise_another_error(spec: str, text: str) -> None:
     world = load_world(spec)
@@ -174,6 +183,20 @@ def test_unknown_worlds_and_options_get_a_remedy() -> None:
     for malformed in ("", ":k=1", "sums:", "sums:k", "sums:k=", "sums:k=1,k=2", " sums"):
         with pytest.raises(BadOption):
             load_world(malformed)
+
+
+def test_packages_of_others_add_worlds_but_replace_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ledgers.py").write_text(
+        "from deadreckon.worlds.sums import Sums\n\n\ndef make(options):\n    return Sums(int(options['every']))\n"
+    )
+    info = tmp_path / "ledgers-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: ledgers\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[deadreckon.worlds]\nledger = ledgers:make\nsums = ledgers:make\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert "ledger" in world_names()
+    assert load_world("ledger:every=7").name == "sums-k7-v1"
+    assert load_world("sums").name == "sums-k0-v1"
 
 
 WORDS = st.text("abcdefghijklmnopqrstuvwxyz_", min_size=1)
