@@ -34,7 +34,7 @@ def moves(own: Board, other: Board, area: Board) -> Board:
         up |= pair & (up << 2 * step)
         down = run & (own >> step)
         down |= run & (down >> step)
-        pair = run & (run >> step)
+        pair >>= step
         down |= pair & (down >> 2 * step)
         down |= pair & (down >> 2 * step)
         found |= (up << step) | (down >> step)
@@ -54,14 +54,14 @@ def flips(disc: Board, own: Board, other: Board) -> Board:
         found |= up * (((up << step) & own) != 0)
         down = run & (disc >> step)
         down |= run & (down >> step)
-        pair = run & (run >> step)
+        pair >>= step
         down |= pair & (down >> 2 * step)
         down |= pair & (down >> 2 * step)
         found |= down * (((down >> step) & own) != 0)
     return found
 
 
-_RANKED = np.zeros((256, 8), np.uint64)  # place of the k-th set bit of a byte
+_RANKED = np.zeros((256, 8), np.uint8)  # place of the k-th set bit of a byte
 for _byte in range(256):
     _places = [_place for _place in range(8) if _byte >> _place & 1]
     _RANKED[_byte, : len(_places)] = _places
@@ -79,10 +79,5 @@ def nth_square(boards: U64, n: U64) -> NDArray[np.int64]:
     before = ((n * np.uint64(_ONES)) | _HIGHS) - counts  # high bit of byte i: bytes 0..i hold at most n bits
     shift = np.bitwise_count(before & _HIGHS).astype(np.uint64) << 3
     rank = n - (((counts << 8) >> shift) & 0xFF)
-    return (shift + _RANKED[(boards >> shift) & 0xFF, rank]).astype(np.int64)
-
-
-def squares(boards: U64) -> NDArray[np.bool_]:
-    """Boards as truth values, one a square in bit order: (n,) -> (n, 64)."""
-    octets = np.ascontiguousarray(boards, "<u8").view(np.uint8).reshape(-1, 8)
-    return np.unpackbits(octets, axis=1, bitorder="little").astype(np.bool_)
+    octet = (boards >> shift) & 0xFF
+    return (shift + _RANKED.take((octet * 8 + rank).view(np.int64))).view(np.int64)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from deadreckon.contracts import Codes, Rows, nan
 from deadreckon.errors import BadOption, IllegalAction
 from deadreckon.specs import read_options
-from deadreckon.worlds.bitboards import AREAS, U64, flips, moves, squares
+from deadreckon.worlds.bitboards import AREAS, U64, flips, moves, nth_square
 from deadreckon.worlds.position import (
     ACTIONS,
     NAMES,
@@ -28,6 +28,7 @@ from deadreckon.worlds.position import (
     pack_positions,
     read_position,
     show_position,
+    show_positions,
     unpack_positions,
 )
 
@@ -209,27 +210,26 @@ class Othello:
         """False everywhere."""
         return np.zeros(len(rows), np.bool_)
 
-    def _batch_legal(self, rows: Rows) -> NDArray[np.bool_]:
-        """Which actions are legal: (n, 65)."""
-        own, other, area = _batch_sides(rows)
-        found = moves(own, other, area)
-        stuck = np.flatnonzero(found == 0)
-        legal = np.zeros((len(rows), 65), np.bool_)
-        legal[:, :PASS] = squares(found)
-        legal[stuck, PASS] = moves(other[stuck], own[stuck], area[stuck]) != 0
-        return legal
-
     def batch_policy(self, rows: Rows) -> tuple[Codes, NDArray[np.float64]]:
         """`policy` of each row: (n, most legal actions)."""
-        codes = _listed(self._batch_legal(rows))
+        codes = _listed(*_batch_legal(rows))
         real = codes >= 0
         return codes, real / np.maximum(real.sum(axis=1), 1)[:, None]
 
+    def batch_random(self, rows: Rows, u: NDArray[np.float64]) -> Codes:
+        """One legal action of each row, uniform, from a draw u in [0, 1) each: (n,); -1 where the game is over."""
+        found, passes = _batch_legal(rows)
+        counts = np.bitwise_count(found)
+        none = counts == 0
+        found[none] = 1  # any square will do: it is not taken
+        codes = nth_square(found, (u * np.maximum(counts, 1)).astype(np.uint64))
+        codes[none] = np.where(passes[none], PASS, -1)
+        return codes
+
     def batch_wrong(self, rows: Rows) -> Codes:
         """`wrong` of each row: (n, most illegal actions)."""
-        actions = np.ones((len(rows), 65), np.bool_)
-        actions[:, :PASS] = squares(_AREAS[rows[:, 4]])
-        return _listed(actions & ~self._batch_legal(rows))
+        found, passes = _batch_legal(rows)
+        return _listed(_AREAS[rows[:, 4]] & ~found, ~passes)
 
     def batch_mend(self, rows: Rows) -> Codes:
         """-1 everywhere: no state is wrong."""
@@ -237,25 +237,27 @@ class Othello:
 
     def batch_allows(self, rows: Rows, codes: Codes) -> NDArray[np.bool_]:
         """`allows` of each row and its code."""
-        allowed: NDArray[np.bool_] = self._batch_legal(rows)[np.arange(len(rows)), codes] & (codes >= 0)
-        return allowed
+        found, passes = _batch_legal(rows)
+        return np.where(codes == PASS, passes, found & _BITS[codes] != 0)
 
     def batch_step(self, rows: Rows, codes: Codes) -> Rows:
         """`step` of each row."""
         own, other, _ = _batch_sides(rows)
         disc = _BITS[codes]
         flipped = flips(disc, own, other)
-        after = rows.copy()
-        lines, mover = np.arange(len(rows)), rows[:, 2]
-        after[lines, mover] = (own | disc | flipped).view(np.int64)
-        after[lines, 1 - mover] = (other ^ flipped).view(np.int64)
-        after[:, 2] = 1 - mover
-        after[:, 3] += 1
-        return after
+        own, other = own | disc | flipped, other ^ flipped
+        white_moved = rows[:, 2] == 1
+        after = np.empty(rows.shape[::-1], np.int64)  # by columns: they are worked on one at a time
+        after[0] = np.where(white_moved, other, own).view(np.int64)
+        after[1] = np.where(white_moved, own, other).view(np.int64)
+        after[2] = 1 - rows[:, 2]
+        after[3] = rows[:, 3] + 1
+        after[4:] = rows[:, 4:].T
+        return after.T
 
     def batch_show(self, rows: Rows) -> list[str]:
         """`show` of each row."""
-        return [self.show(state) for state in self.unpack(rows)]
+        return show_positions(rows)
 
     def batch_write(self, codes: Codes) -> list[str]:
         """`write` of each code."""
@@ -268,15 +270,27 @@ def _sides(state: Position) -> tuple[int, int]:
 
 def _batch_sides(rows: Rows) -> tuple[U64, U64, U64]:
     """Own discs, the opponent's, and the board's squares."""
-    lines, mover = np.arange(len(rows)), rows[:, 2]
-    return rows[lines, mover].view(np.uint64), rows[lines, 1 - mover].view(np.uint64), _AREAS[rows[:, 4]]
+    black, white, white_moves = rows[:, 0].view(np.uint64), rows[:, 1].view(np.uint64), rows[:, 2] == 1
+    return np.where(white_moves, white, black), np.where(white_moves, black, white), _AREAS[rows[:, 4]]
 
 
-def _listed(actions: NDArray[np.bool_]) -> Codes:
-    """Truth values (n, 65) as codes in order, padded with -1 at the end: (n, most true in a row)."""
-    counts = actions.sum(axis=1)
-    line, action = np.nonzero(actions)
-    place = np.arange(len(line)) - (np.cumsum(counts) - counts)[line]
-    codes = np.full((len(actions), counts.max(initial=0)), -1, np.int64)
-    codes[line, place] = action
-    return codes
+def _batch_legal(rows: Rows) -> tuple[U64, NDArray[np.bool_]]:
+    """The squares that are legal, and whether the pass is."""
+    own, other, area = _batch_sides(rows)
+    found = moves(own, other, area)
+    passes: NDArray[np.bool_] = found == 0
+    passes[passes] = moves(other[passes], own[passes], area[passes]) != 0
+    return found, passes
+
+
+def _listed(found: U64, passes: NDArray[np.bool_]) -> Codes:
+    """Squares in board order, then the pass where it is in, then -1: (n, most in a row)."""
+    counts = np.bitwise_count(found) + passes
+    width = int(counts.max(initial=0))
+    codes = np.empty((width, len(found)), np.int64)
+    for place in range(width):
+        lowest = found & -found
+        codes[place] = np.bitwise_count(lowest - 1)  # of no square: 64, the pass
+        found = found ^ lowest
+    codes[np.arange(width)[:, None] >= counts] = -1
+    return codes.T

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -40,14 +41,19 @@ def first_position(size: int) -> Position:
 
 def board(state: Position) -> tuple[str, ...]:
     """The rows of the board from the top, a character a square: ``.`` empty, ``x`` black, ``o`` white."""
+    texts, black, white = _row_texts(state.size), state.black, state.white
     return tuple(
-        _row(state.black >> 8 * row & 0xFF, state.white >> 8 * row & 0xFF)[: state.size] for row in range(state.size)
+        texts[_TERNARY[black >> 8 * row & 0xFF] + 2 * _TERNARY[white >> 8 * row & 0xFF]] for row in range(state.size)
     )
 
 
-@lru_cache(maxsize=3**8)
-def _row(black: int, white: int) -> str:
-    return "".join(".xo"[(black >> column & 1) + 2 * (white >> column & 1)] for column in range(8))
+_TERNARY = [sum(3 ** (7 - column) for column in range(8) if octet >> column & 1) for octet in range(256)]
+
+
+@lru_cache(maxsize=2)
+def _row_texts(size: int) -> list[str]:
+    """Every row of a board by its number in base 3, first column first: 0 empty, 1 black, 2 white."""
+    return ["".join(cells)[:size] for cells in product(".xo", repeat=8)]
 
 
 def show_position(state: Position) -> str:
@@ -58,6 +64,20 @@ def show_position(state: Position) -> str:
 @lru_cache(maxsize=4096)
 def _tail(mover: int, ply: int, opening: tuple[int, ...]) -> str:
     return f" {'bw'[mover]} {ply} {','.join(NAMES[action] for action in opening) or '-'}"
+
+
+def show_positions(rows: Rows) -> list[str]:
+    """`show_position` of each packed row."""
+    shown = [""] * len(rows)
+    for size in np.unique(rows[:, 4]).tolist():
+        lines = np.flatnonzero(rows[:, 4] == size)
+        texts, ternary = np.array([f"{text}/" for text in _row_texts(size)], np.bytes_), np.array(_TERNARY)
+        octets = np.ascontiguousarray(rows[lines, :2], "<i8").view(np.uint8).reshape(-1, 2, 8)[:, :, :size]
+        boards = texts[ternary[octets[:, 0]] + 2 * ternary[octets[:, 1]]].view(f"S{size * (size + 1)}")[:, 0]
+        heads = boards.astype(np.str_).tolist()
+        for line, head, (mover, ply, _, opening) in zip(lines, heads, rows[lines, 2:].tolist(), strict=True):
+            shown[line] = head[:-1] + _tail(mover, ply, _unpacked(opening))
+    return shown
 
 
 def read_position(text: str) -> Position:
