@@ -95,11 +95,16 @@ def test_logits_agree_with_the_network_read_in_one_go(shape: str) -> None:
         texts = [text + reply.texts[0] + "\n7+" for text, reply in zip(texts, replies, strict=True)]
 
 
+def _written(session: GPTSession, ask: Ask) -> str:
+    """All that was sampled after the ask's prompt, stop included."""
+    return session.text[session.slots[ask.key.item, ask.key.rollout]][len(ask.prompt) :]
+
+
 def test_score_is_the_log_probability_of_what_complete_writes() -> None:
     session = make_model().session()
     asks = [replace(a, temperature=0.5 + i / 8) for i, a in enumerate(map(ask, range(8), prompts(8)))]
     replies = session.complete(asks)
-    written = [session._written(session.slots[a.key.item, a.key.rollout]) for a in asks]
+    written = [_written(session, a) for a in asks]
     ids = [session.vocabulary.encode(text) for text in written]
     same = [i for i, a in enumerate(asks) if len(ids[i]) == replies[i].tokens]  # no "1", "2" for "12"
     assert len(same) > 3

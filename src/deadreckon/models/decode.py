@@ -10,6 +10,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ import torch
 
 from deadreckon.contracts import Ask, Reply, Scorer, nan
 from deadreckon.errors import BadText
-from deadreckon.models.draws import F32, F64, Bools, Draws, Ints, Stops, draw, entropy, log_law
+from deadreckon.models.draws import F32, F64, Bools, Ints, Written, reply, score, write
 from deadreckon.models.engine import Engine
 from deadreckon.models.gpt import GPT
 from deadreckon.models.tokens import BEGIN, Tokenizer
@@ -92,33 +93,30 @@ class GPTSession:
         """Answer each ask; fault "context" where prompt and max_tokens exceed the context. BadText."""
         with one_thread():
             ready = self._read_prompts(asks, [ask.max_tokens - 1 for ask in asks])
-            replies = [Reply(("",) * ask.n, (nan,) * ask.n, (nan,) * ask.n, 0, "context") for ask in asks]
-            for i in ready:
-                replies[i] = Reply((), (), (), 0)
+            samples: dict[int, list[Written]] = {i: [] for i in ready}
             for sample in range(max((asks[i].n for i in ready), default=0)):
-                drawn = [i for i in ready if asks[i].n > sample]
-                samples = self._sample([asks[i] for i in drawn], self._rows([asks[i] for i in drawn]), sample)
-                for i, one in zip(drawn, samples, strict=True):
-                    replies[i] = _join(replies[i], one)
-            return replies
+                among = [i for i in ready if asks[i].n > sample]
+                some = [asks[i] for i in among]
+                rows = self._rows(some)
+                for i, row, one in zip(
+                    among, rows.tolist(), write(Slots(self, rows), some, sample, self.vocabulary), strict=True
+                ):
+                    samples[i].append(one)
+                    self.text[row] = self.prompt[row] + one.drawn
+        return [reply(samples[i]) if i in samples else _too_long(ask) for i, ask in enumerate(asks)]
 
     def score(self, asks: Sequence[Ask], texts: Sequence[Sequence[str]]) -> list[F64]:
         """Log-probability of each text after its ask's prompt; nan beyond the context. BadText."""
         ids = [[self.vocabulary.encode(text) for text in some] for some in texts]
         longest = [max((len(x) for x in some), default=0) for some in ids]
-        scores = [np.full(len(some), nan) for some in ids]
+        scores: list[F64] = [np.full(len(some), nan) for some in ids]
         with one_thread():
             ready = self._read_prompts(asks, [n - 1 for n in longest])
             if ready:
+                pen = Slots(self, self._rows([asks[i] for i in ready]))
                 heat = np.array([asks[i].temperature for i in ready])
-                rows = self._rows([asks[i] for i in ready])
-                laws = log_law(self.prompt_logits[rows], heat)
-                for turn in range(max(len(ids[i]) for i in ready)):
-                    among = [j for j, i in enumerate(ready) if turn < len(ids[i])]
-                    given = [ids[ready[j]][turn] for j in among]
-                    found = self._score(rows[among], laws[among], heat[among], given)
-                    for j, value in zip(among, found, strict=True):
-                        scores[ready[j]][turn] = value
+                for i, found in zip(ready, score(pen, heat, [ids[i] for i in ready]), strict=True):
+                    scores[i] = found
         return scores
 
     # --- reading --------------------------------------------------------------------------------------------
@@ -140,7 +138,7 @@ class GPTSession:
         for i in ready:
             self._give(self.slots[names[i]], given[i], asks[i].prompt)
         rows = self._rows([asks[i] for i in ready])
-        self._advance(rows)
+        self.advance(rows)
         self.prompt_logits[rows] = self.logits[rows]
         return ready
 
@@ -169,14 +167,19 @@ class GPTSession:
         self.length[row] = self.prompt_length[row] = len(ids)
         self.text[row] = self.prompt[row] = prompt
 
-    def _rewind(self, rows: Ints) -> None:
-        """Back to the end of the last prompt."""
+    def rewind(self, rows: Ints) -> None:
+        """These slots back to the ends of their last prompts."""
         self.read[rows] = self.length[rows] = self.prompt_length[rows]
         self.logits[rows] = self.prompt_logits[rows]
         for row in rows.tolist():
             self.text[row] = self.prompt[row]
 
-    def _advance(self, rows: Ints) -> None:
+    def push(self, rows: Ints, symbols: Ints) -> None:
+        """Give one more symbol to each of these slots."""
+        self.tokens[rows, self.length[rows]] = symbols
+        self.length[rows] += 1
+
+    def advance(self, rows: Ints) -> None:
         """Read what the slots hold and have not read."""
         left = self.length[rows] - self.read[rows]
         while (left > 0).any():
@@ -201,70 +204,27 @@ class GPTSession:
         self.logits[rows] = logits[rows]
         self.read[rows] += count
 
-    def _push(self, rows: Ints, symbols: Ints) -> None:
-        """Give one more symbol to each of these slots."""
-        self.tokens[rows, self.length[rows]] = symbols
-        self.length[rows] += 1
 
-    # --- writing --------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """Some slots of a session, to write on from the ends of their prompts."""
 
-    def _sample(self, asks: Sequence[Ask], rows: Ints, sample: int) -> list[Reply]:
-        """One sample of each ask, from the end of its prompt."""
-        self._rewind(rows)
-        draws, stops = Draws(asks, sample), Stops(asks, self.vocabulary)
-        heat = np.array([ask.temperature for ask in asks])
-        most = np.array([ask.max_tokens for ask in asks])
-        logps, entropies = np.zeros(len(asks)), np.zeros(len(asks))
-        texts: list[str | None] = [None] * len(asks)
-        live = np.flatnonzero(most > 0)
-        token = 0
-        while len(live):
-            laws = log_law(self.logits[rows[live]], heat[live])
-            symbols = draw(laws, draws.at(token, live))
-            logps[live] += laws[np.arange(len(live)), symbols]
-            entropies[live] += entropy(laws)
-            self._push(rows[live], symbols)
-            token += 1
-            on = most[live] > token
-            for j in stops.candidates(live, symbols).tolist():
-                texts[live[j]] = stops.cut(int(live[j]), self._written(int(rows[live[j]])))
-                on[j] &= texts[live[j]] is None
-            live = live[on]
-            if len(live):
-                self._advance(rows[live])
-        return [self._reply(int(r), t, h, e) for r, t, h, e in zip(rows, texts, logps, entropies, strict=True)]
+    session: GPTSession
+    rows: Ints
 
-    def _written(self, row: int) -> str:
-        """What was sampled after the slot's prompt."""
-        return self.vocabulary.decode(self.tokens[row, self.prompt_length[row] : self.length[row]].tolist())
+    def push(self, live: Ints, symbols: Ints) -> None:
+        """Give one more symbol to each."""
+        self.session.push(self.rows[live], symbols)
 
-    def _reply(self, row: int, cut: str | None, logp: float, spread: float) -> Reply:
-        written = self._written(row)
-        self.text[row] = self.prompt[row] + written
-        count = int(self.length[row] - self.prompt_length[row])
-        return Reply((written if cut is None else cut,), (float(logp),), (float(spread),), count)
+    def logits(self, live: Ints) -> F32:
+        """Logits after all that was given."""
+        self.session.advance(self.rows[live])
+        return self.session.logits[self.rows[live]]
 
-    def _score(self, rows: Ints, laws: F64, heat: F64, given: Sequence[Sequence[int]]) -> F64:
-        """Log-probability of one continuation a row, from the prompts' laws on; the slots end at their prompts."""
-        size = np.array([len(ids) for ids in given])
-        ids: Ints = np.full((len(given), max(1, int(size.max()))), BEGIN, np.int64)
-        for i, some in enumerate(given):
-            ids[i, : len(some)] = some
-        total: F64 = np.where(size > 0, laws[np.arange(len(rows)), ids[:, 0]], 0.0)
-        for at in range(1, ids.shape[1]):
-            live = np.flatnonzero(size > at)
-            self._push(rows[live], ids[live, at - 1])
-            self._advance(rows[live])
-            law = log_law(self.logits[rows[live]], heat[live])
-            total[live] += law[np.arange(len(live)), ids[live, at]]
-        self._rewind(rows)
-        return total
+    def rewind(self) -> None:
+        """Back to the ends of the prompts."""
+        self.session.rewind(self.rows)
 
 
-def _join(before: Reply, one: Reply) -> Reply:
-    return Reply(
-        before.texts + one.texts,
-        before.logps + one.logps,
-        before.entropies + one.entropies,
-        before.tokens + one.tokens,
-    )
+def _too_long(ask: Ask) -> Reply:
+    return Reply(("",) * ask.n, (nan,) * ask.n, (nan,) * ask.n, 0, "context")

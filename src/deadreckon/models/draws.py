@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deadreckon.contracts import Ask
+from deadreckon.contracts import Ask, Reply
 from deadreckon.models.tokens import Tokenizer
 from deadreckon.seeds import Purpose, blocks, pick
 
@@ -19,7 +21,7 @@ Bools = NDArray[np.bool_]
 WORDS = 4  # draws in one block of the counter
 
 
-def log_law(logits: F32, temperature: F64) -> F64:
+def log_law(logits: F32 | F64, temperature: F64) -> F64:
     """log softmax(logits / temperature) of each row, in float64: (n, vocab), (n,) -> (n, vocab).
 
     Temperature 0 is the limit: all mass on the highest logit, the first of them where they tie.
@@ -90,3 +92,94 @@ class Stops:
         """The text before the first stop string in it; None where it holds none."""
         found = [at for at in (text.find(stop) for stop in self.stops[ask]) if at >= 0]
         return text[: min(found)] if found else None
+
+
+class Pen(Protocol):
+    """Where a model stands in each of several texts; it writes on from the ends of their prompts."""
+
+    def push(self, live: Ints, symbols: Ints) -> None:
+        """Append one symbol to each of the texts `live`."""
+        ...
+
+    def logits(self, live: Ints) -> F32 | F64:
+        """Logits of the next symbol of each text: (n, vocab)."""
+        ...
+
+    def rewind(self) -> None:
+        """All texts back to the ends of their prompts."""
+        ...
+
+
+@dataclass(slots=True)
+class Written:
+    """One sample: all that was drawn, and the text before its stop string."""
+
+    drawn: str = ""
+    text: str = ""
+    tokens: int = 0
+    logp: float = 0.0  # nats
+    entropy: float = 0.0  # nats
+
+
+def write(pen: Pen, asks: Sequence[Ask], sample: int, vocabulary: Tokenizer) -> list[Written]:
+    """Sample number `sample` of each ask: symbols until a stop string is in the text or max_tokens are drawn."""
+    pen.rewind()
+    draws, stops = Draws(asks, sample), Stops(asks, vocabulary)
+    heat = np.array([ask.temperature for ask in asks])
+    most = np.array([ask.max_tokens for ask in asks])
+    drawn: Ints = np.zeros((len(asks), max(1, int(most.max()))), np.int64)
+    logp, spread, tokens = np.zeros(len(asks)), np.zeros(len(asks)), np.zeros(len(asks), np.int64)
+    cuts: list[str | None] = [None] * len(asks)
+    live, token = np.flatnonzero(most > 0), 0
+    while len(live):
+        laws = log_law(pen.logits(live), heat[live])
+        symbols = draw(laws, draws.at(token, live))
+        logp[live] += laws[np.arange(len(live)), symbols]
+        spread[live] += entropy(laws)
+        drawn[live, token] = symbols
+        pen.push(live, symbols)
+        token += 1
+        tokens[live] = token
+        on = most[live] > token
+        for j in stops.candidates(live, symbols).tolist():
+            i = int(live[j])
+            cuts[i] = stops.cut(i, vocabulary.decode(drawn[i, :token].tolist()))
+            on[j] &= cuts[i] is None
+        live = live[on]
+    found = []
+    for i, cut in enumerate(cuts):
+        text = vocabulary.decode(drawn[i, : tokens[i]].tolist())
+        found.append(Written(text, text if cut is None else cut, int(tokens[i]), float(logp[i]), float(spread[i])))
+    return found
+
+
+def score(pen: Pen, heat: F64, texts: Sequence[Sequence[Sequence[int]]]) -> list[F64]:
+    """Log-probability (nats) of each of each prompt's continuations, given as symbols; the last is not read.
+
+    heat (n,) temperatures; texts: for each of the n prompts, its continuations.
+    """
+    pen.rewind()
+    everyone: Ints = np.arange(len(texts))
+    first = log_law(pen.logits(everyone), heat)
+    scores = [np.array([first[i, ids[0]] if ids else 0.0 for ids in some]) for i, some in enumerate(texts)]
+    for turn in range(max(map(len, texts), default=0)):
+        size = np.array([len(some[turn]) if turn < len(some) else 0 for some in texts])
+        for at in range(1, int(size.max())):
+            live = np.flatnonzero(size > at)
+            pen.push(live, np.array([texts[i][turn][at - 1] for i in live.tolist()]))
+            laws = log_law(pen.logits(live), heat[live])
+            for j, i in enumerate(live.tolist()):
+                scores[i][turn] += laws[j, texts[i][turn][at]]
+        if size.max() > 1:
+            pen.rewind()
+    return scores
+
+
+def reply(samples: Sequence[Written]) -> Reply:
+    """The samples of one ask."""
+    return Reply(
+        tuple(s.text for s in samples),
+        tuple(s.logp for s in samples),
+        tuple(s.entropy for s in samples),
+        sum(s.tokens for s in samples),
+    )
