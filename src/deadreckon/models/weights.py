@@ -17,7 +17,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors.torch import load
 
-from deadreckon.errors import BadWeights, UnknownName
+from deadreckon.errors import BadOption, BadWeights, UnknownName
 from deadreckon.models.decode import GPTModel
 from deadreckon.models.gpt import GPT, GPTConfig
 from deadreckon.models.tokens import Tokenizer
@@ -36,7 +36,7 @@ class Sizes(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     vocab: Size
-    context: Size
+    context: Annotated[int, Field(ge=1, le=1 << 13)]
     layers: Annotated[int, Field(ge=1, le=1000)]
     width: Size
     head: Size
@@ -83,11 +83,11 @@ def read_card(path: Path) -> Card:
 
 
 def load_gpt(path: Path, name: str) -> GPTModel:
-    """The model whose weights are at `path`, its card beside it. BadWeights, BadOption."""
+    """The model whose weights are at `path`, its card beside it. BadWeights."""
     card = read_card(path.with_suffix(".json"))
-    network = GPT(GPTConfig(**card.size.model_dump()))
-    shapes = {key: list(value.shape) for key, value in network.state_dict().items()}
     content = _read(path)
+    network = GPT(_config(path, card, len(content)))
+    shapes = {key: list(value.shape) for key, value in network.state_dict().items()}
     _check_header(path, content, shapes)
     digest = sha256(content).hexdigest()
     if digest != card.sha256:
@@ -99,6 +99,17 @@ def load_gpt(path: Path, name: str) -> GPTModel:
     network.load_state_dict(tensors)
     tokens = Tokenizer(card.alphabet)
     return GPTModel(network.eval(), tokens, name=name, weights=digest, seed=card.seed)
+
+
+def _config(path: Path, card: Card, size: int) -> GPTConfig:
+    """The card's sizes, believed only where the file is long enough for them."""
+    try:
+        config = GPTConfig(**card.size.model_dump())
+    except BadOption as error:
+        raise BadWeights(f"{path.with_suffix('.json')}: {error}") from None
+    if size < min(BYTES.values()) * config.parameters:
+        raise BadWeights(f"{path} has {size} bytes, its card says {config.parameters} weights: fetch both again")
+    return config
 
 
 def _read(path: Path) -> bytes:
