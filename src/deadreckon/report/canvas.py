@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import xml.etree.ElementTree as ET
 from typing import Literal
 
 from deadreckon.report.figure import light
+from deadreckon.report.text import readable
 
 MONO = "ui-monospace, Menlo, Consolas, DejaVu Sans Mono, monospace"
 SANS = "system-ui, sans-serif"
-
-_UNSAFE = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029]"
-)
-
-
-def readable(text: str) -> str:
-    """Text with what cannot be seen made visible: control, lone surrogate and direction-turning characters."""
-    return _UNSAFE.sub(lambda found: f"⟨{ord(found[0]):04X}⟩", text.replace("\r", "⟨000D⟩"))
 
 
 class Canvas:

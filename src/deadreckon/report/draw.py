@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from deadreckon.errors import DeadreckonError
-from deadreckon.report.canvas import readable
 from deadreckon.report.draw_maps import MAPS
 from deadreckon.report.draw_markov import MARKOV
 from deadreckon.report.draw_othello import OTHELLO
 from deadreckon.report.draw_sums import SUMS
 from deadreckon.report.scene import Artist, Drawing, Scene
+from deadreckon.report.text import readable
 from deadreckon.studies.study import Replay
 from deadreckon.worlds import ledger, load_world, maps, markov, position
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 from deadreckon.errors import BadOption, MissingExtra
+from deadreckon.report.text import readable
 from deadreckon.rollouts.store import write_atomic
 
 PALETTE: Mapping[str, tuple[str, str]] = {  # name: light, dark
@@ -59,7 +60,7 @@ def named(svg: str, key: str, title: str, text: str) -> str:
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{size[1]}" role="img" '
         f'aria-labelledby="{key}-t" aria-describedby="{key}-d">'
-        f'<title id="{key}-t">{escape(title)}</title><desc id="{key}-d">{escape(text)}</desc>'
+        f'<title id="{key}-t">{escape(readable(title))}</title><desc id="{key}-d">{escape(readable(text))}</desc>'
     )
     return head + svg[size.end() :]
 

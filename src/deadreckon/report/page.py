@@ -19,11 +19,11 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from deadreckon.contracts import ERRORS, Curve, Reading
-from deadreckon.report.canvas import readable
 from deadreckon.report.draw import draw_replay
 from deadreckon.report.figure import PALETTE, named, save_figure, themed
 from deadreckon.report.numbers import as_json, interval, number
 from deadreckon.report.plots import Picture, pictures
+from deadreckon.report.text import readable
 from deadreckon.rollouts.store import write_atomic
 from deadreckon.studies.study import ArmResult, Replay, ReplayStep, StudyResult
 

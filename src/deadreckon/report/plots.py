@@ -12,6 +12,7 @@ from deadreckon.contracts import Curve, Reading
 from deadreckon.errors import MissingExtra
 from deadreckon.report.figure import light
 from deadreckon.report.numbers import estimate, number
+from deadreckon.report.text import readable
 
 try:
     import altair as alt
@@ -113,7 +114,7 @@ def picture(kind: Kind, readings: Sequence[Reading]) -> Picture | None:
         return None
     x = found[0][1].curve.x
     lines = [(series, reading, _curve(reading, x)) for series, reading in shown]
-    chart = _chart(kind, [(series, curve) for series, _, curve in lines], found[0][1].curve.x_name)
+    chart = _chart(kind, [(series, curve) for series, _, curve in lines], readable(found[0][1].curve.x_name))
     sentence = " ".join(_sentence(series, curve) for series, _, curve in lines)
     return Picture(kind, _svg(chart), sentence, tuple(reading for _, reading in shown))
 
@@ -148,16 +149,17 @@ def _chart(kind: Kind, lines: list[tuple[Series, Curve]], x_name: str) -> alt.La
     x = alt.X("x:Q", title=x_name, scale=alt.Scale(nice=False), axis=alt.Axis(tickMinStep=1))
     level = alt.Chart({"values": [{"value": 0}]})
     layers = [] if kind.zero else [level.mark_rule(color=light("muted")).encode(y="value:Q")]
-    for series, curve in reversed(lines):
+    for series, _ in reversed(lines):
         low = alt.Y("low:Q", title=kind.y_title, scale=scale)
-        area = alt.Chart({"values": _rows(series, curve)})
-        area = area.mark_area(opacity=0.18, interpolate=shape, color=light(series.colour))
+        area = alt.Chart().mark_area(opacity=0.18, interpolate=shape, color=light(series.colour))
+        area = area.transform_filter(alt.FieldEqualPredicate(field="label", equal=series.label))
         layers.append(area.encode(x=x, y=low, y2="high:Q"))
     colour, dash = _encodings([series for series, _ in lines])
     rows = [row for series, curve in reversed(lines) for row in _rows(series, curve)]
-    line = alt.Chart({"values": rows}).mark_line(strokeWidth=2, interpolate=shape)
+    line = alt.Chart().mark_line(strokeWidth=2, interpolate=shape)
     y = alt.Y("value:Q", title=kind.y_title, scale=scale)
-    return _styled(alt.LayerChart(layer=[*layers, line.encode(x=x, y=y, color=colour, strokeDash=dash)]))
+    line = line.encode(x=x, y=y, color=colour, strokeDash=dash)
+    return _styled(alt.LayerChart(data={"values": rows}, layer=[*layers, line]))
 
 
 def _encodings(series: list[Series]) -> tuple[alt.Color, alt.StrokeDash]:
