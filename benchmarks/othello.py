@@ -3,7 +3,7 @@
 A move is: find the legal moves, draw one, flip. Games start from the first position and are replaced when over. CPU
 seconds of one thread; medians of the repeats.
 
-    python benchmarks/othello.py [--batch 8192] [--repeats 7]
+    python benchmarks/othello.py [--batch 16384] [--repeats 7]
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def rate(play: Callable[[int], int], repeats: int) -> float:
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--batch", type=int, default=8192)
+    options.add_argument("--batch", type=int, default=16384)
     options.add_argument("--repeats", type=int, default=7)
     chosen = options.parse_args()
     print(f"random legal Othello, batch {chosen.batch}, medians of {chosen.repeats}, one core")

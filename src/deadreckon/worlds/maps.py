@@ -19,7 +19,7 @@ from deadreckon.contracts import Codes, Rows, nan
 from deadreckon.errors import BadOption, BadText, IllegalAction
 from deadreckon.specs import one_of, read_options
 from deadreckon.worlds.search import FAR
-from deadreckon.worlds.towns import DIRECTIONS, LANDMARKS, NO_GOAL, SIZES, SPLITS, atlas, start_pairs
+from deadreckon.worlds.towns import DIRECTIONS, LANDMARKS, NO_GOAL, SIZES, SPLITS, atlas, plain_tables, start_pairs
 
 STYLES = ("shortest", "noisy", "walk")
 WALK_STEPS = {1: 16, 2: 32, 3: 48}  # by level
@@ -71,10 +71,7 @@ class Maps:
         self.name = f"maps-{style}-v1"
         self.style, self.split = style, split
         self._tables = atlas()
-        self._ahead: list[list[int]] = self._tables.ahead.tolist()
-        self._streets: list[int] = self._tables.streets.tolist()
-        self._steps: list[list[int]] = self._tables.steps.tolist()
-        self._right = [bytes(row) for row in self._tables.right]
+        self._ahead, self._streets, self._steps, self._right = plain_tables()
         self._heads = [f"{level} {name}" for level, name in zip(self._tables.level, self._tables.names, strict=True)]
         self._fixes = np.array([mark != "" for mark in self._tables.landmark])
 

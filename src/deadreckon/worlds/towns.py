@@ -215,6 +215,14 @@ def _right(ahead: NDArray[np.int16], streets: NDArray[np.uint8], steps: NDArray[
     return np.concatenate([right, streets[:, None]], axis=1)
 
 
+@lru_cache(maxsize=1)
+def plain_tables() -> tuple[list[list[int]], list[int], list[list[int]], list[bytes]]:
+    """`ahead`, `streets`, `steps` and `right` of the atlas as plain Python, quicker for one state at a time."""
+    tables = atlas()
+    right = [row.tobytes() for row in tables.right]
+    return tables.ahead.tolist(), tables.streets.tolist(), tables.steps.tolist(), right
+
+
 def crossings(level: int) -> tuple[Crossing, ...]:
     """Every crossing of a level's map, row by row from the north-west."""
     place = town(level)
