@@ -129,17 +129,15 @@ class FromState:
         own = [self.model.law(world, q.state) for q in questions]
         policies = [world.policy(q.state) for q in questions]
         q = pad([list(law.values()) for law in own])
-        p = pad([[policy.get(a, 0.0) for a in law] for law, policy in zip(own, policies, strict=True)])
-        illegal = pad(
-            [
-                _illegal(world, question.state, law, policy)
-                for question, law, policy in zip(questions, own, policies, strict=True)
-            ]
-        )
-        laws = Laws.of(p, q, np.zeros(len(q)))
-        found = columns(laws, row_sum(np.where(illegal > 0.0, q, 0.0)))
-        h = entropy(laws)
         actions = [list(law) for law in own]
+        p, bad = np.zeros(q.shape), np.zeros((len(q), 1), np.bool_)
+        for i, (question, listed, policy) in enumerate(zip(questions, actions, policies, strict=True)):
+            for action, mass in policy.items():
+                p[i, listed.index(action)] = mass
+            bad[i] = _wrong_is_illegal(world, question.state, listed, policy)
+        laws = Laws.of(p, q, np.zeros(len(q)))
+        found = columns(laws, row_sum(np.where(bad & (p <= 0.0), q, 0.0)))
+        h = entropy(laws)
         chosen = self._choose(questions, np.cumsum(q, axis=1))
         with np.errstate(divide="ignore"):
             logp = np.log(q)
@@ -170,11 +168,10 @@ class FromState:
         return picks
 
 
-def _illegal(world: World[Any, Any], state: Any, law: Any, policy: Any) -> list[float]:
-    """1 at each listed action that is not allowed. Wrong actions are all allowed or all not (`World.wrong`)."""
-    wrong = [a for a in law if a not in policy]
-    bad = bool(wrong) and not world.allows(state, wrong[0])
-    return [1.0 if bad and a not in policy else 0.0 for a in law]
+def _wrong_is_illegal(world: World[Any, Any], state: Any, listed: Sequence[Any], policy: Any) -> bool:
+    """Whether the listed wrong actions are not allowed: they are all allowed or all not (`World.wrong`)."""
+    wrong = next((a for a in listed if a not in policy), None)
+    return wrong is not None and not world.allows(state, wrong)
 
 
 def open_answers(world: World[Any, Any], model: Model, *, law: bool) -> Answers:
