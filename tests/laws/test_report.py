@@ -9,13 +9,13 @@ import re
 import sys
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Mapping
 from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
+from hostile import PAYLOADS, poisoned
 
 from deadreckon.contracts import Finding, Reading, Verdict
 from deadreckon.errors import BadOption, MissingExtra
@@ -27,22 +27,6 @@ from deadreckon.report.numbers import as_json, estimate, number
 from deadreckon.report.page import first_error, readings_json, render, write_report
 from deadreckon.report.text import readable
 from deadreckon.studies.study import Replay, ReplayStep, StudyResult
-
-PAYLOADS = (
-    "<script>hit()</script>",
-    '"><img src=x onerror=hit()>',
-    "' onmouseover='hit()",
-    "</script><script>hit()</script>",
-    "</style><script>hit()</script>",
-    "</title><svg onload=hit()>",
-    "]]><script>hit()</script>",
-    "<!-- --><iframe src=javascript:hit()>",
-    "{{ 7 * 191 }}{% raw %}",
-    "&lt;script&gt;hit()&lt;/script&gt;",
-    "javascript:hit()",
-    "\u2028\u202e\x00\x1b[31m\ud800<b>",
-)
-T = TypeVar("T")
 
 
 class Page(HTMLParser):
@@ -62,20 +46,6 @@ class Page(HTMLParser):
 
     def values(self, attribute: str) -> list[str]:
         return [attrs[attribute] or "" for _, attrs in self.elements if attribute in attrs]
-
-
-def poisoned(value: T, text: str, keep: tuple[str, ...]) -> T:
-    """The same value with `text` in every string below it, but in fields named in `keep`."""
-    if type(value) is str:
-        return text
-    if isinstance(value, tuple):
-        return type(value)(poisoned(v, text, keep) for v in value)
-    if isinstance(value, Mapping):
-        return {poisoned(k, text, keep): poisoned(v, text, keep) for k, v in value.items()}  # type: ignore[return-value]
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = [f.name for f in dataclasses.fields(value) if f.name not in keep]
-        return dataclasses.replace(value, **{name: poisoned(getattr(value, name), text, keep) for name in names})
-    return value
 
 
 def small(study: StudyResult) -> StudyResult:
