@@ -91,6 +91,23 @@ def test_wrong_totals_differ_in_one_digit_and_spare_the_true_one(level: int) -> 
     assert world.mend(off) not in world.wrong(off)
 
 
+def test_nothing_follows_the_end() -> None:
+    world = Sums(k=4)
+    state = world.start(1, np.random.default_rng(0))
+    end = State(state.ledger, 12, 3)
+    assert world.done(end)
+    assert not world.fixes(end)
+    assert not world.allows(end, "03")
+    assert world.mend(end) is None
+    assert len(world.wrong(end)) == 0
+    assert world.says(end) == ""
+    rows = world.pack([end])
+    assert (world.batch_wrong(rows) == -1).all()
+    assert (world.batch_mend(rows) == -1).all()
+    with pytest.raises(IllegalAction, match="0 entries are left"):
+        world.step(end, "03")
+
+
 def test_totals_of_all_levels_have_their_own_codes() -> None:
     assert sorted(CODES.values()) == list(range(100 + 1000 + 10000))
     assert CODES["00"] == 0

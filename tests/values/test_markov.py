@@ -8,7 +8,7 @@ from math import log
 import numpy as np
 import pytest
 
-from deadreckon.errors import BadOption
+from deadreckon.errors import BadOption, BadText, IllegalAction
 from deadreckon.worlds.markov import Markov, State
 from deadreckon.worlds.markov_law import (
     Law,
@@ -179,6 +179,29 @@ def test_the_world_and_its_matrices_say_the_same(kind: str) -> None:
             assert world.allows(state, action) == (after >= 0)
             if after >= 0:
                 assert world.step(state, action).last == contexts[after]
+
+
+def test_a_change_of_class_restarts_the_context() -> None:
+    world = Markov("ergodic", 3)
+    erring = world.step(State(2, "abc", 0), "B")
+    assert erring == State(2, "BBB", 1)
+    assert world.step(world.step(erring, "C"), "A").last == "BCA"
+    assert world.step(erring, "c") == State(2, "ccc", 2)
+    assert Markov("full", 3).step(State(2, "abc", 0), "d").last == "bcd"
+
+
+@pytest.mark.parametrize("kind", ["full", "ergodic", "absorbing"])
+def test_nothing_follows_the_end(kind: str) -> None:
+    world = Markov(kind, length=5)
+    end = State(1, world.contexts(1)[0], 5)
+    assert world.done(end)
+    assert not world.allows(end, end.last)
+    assert len(world.wrong(end)) == len(world.legal(end)) == 0
+    assert (world.batch_wrong(world.pack([end])) == -1).all()
+    with pytest.raises(IllegalAction, match="the episode is done"):
+        world.step(end, end.last)
+    with pytest.raises(BadText):
+        world.restore(world.show(end._replace(steps=6)))
 
 
 def test_the_law_is_fixed_for_ever() -> None:
