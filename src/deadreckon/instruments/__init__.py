@@ -1,1 +1,58 @@
-"""Pure functions from a step table to Readings."""
+"""Instruments: pure functions from one arm's step table to Readings.
+
+``measure(table, on_error="accept")`` takes every reading that one table allows; the rest come back as "not
+estimable" with the reason. Instruments that compare two tables are functions of their own: `survival_gap_mixed`,
+`self_conditioning`, `excess_accumulated_error` and their like.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+import polars as pl
+
+from deadreckon.contracts import Reading
+from deadreckon.errors import BadOption
+from deadreckon.instruments import cost, hazard, recovery, survival
+from deadreckon.instruments.arm import Arm, read
+
+Instrument = Callable[[Arm], Reading]
+
+INSTRUMENTS: dict[str, Instrument] = {
+    "survival": survival.survival,
+    "survival_if_cut_failed": survival.survival_if_cut_failed,
+    "survival_if_cut_survived": survival.survival_if_cut_survived,
+    "incidence_error": survival.incidence_error,
+    "incidence_done": survival.incidence_done,
+    "horizon_50": survival.horizon,
+    "horizon_80": partial(survival.horizon, q=0.8),
+    "hazard": hazard.hazard,
+    "weibull_shape": hazard.weibull_shape,
+    "step_error": hazard.step_error,
+    "free_running_error": hazard.free_running_error,
+    "occupancy": recovery.occupancy,
+    "occupancy_law": recovery.occupancy_law,
+    "error_rate": recovery.error_rate,
+    "recovery_rate": recovery.recovery_rate,
+    "recovery_rate_earned": recovery.recovery_rate_earned,
+    "recovery_rate_unearned": recovery.recovery_rate_unearned,
+    "cost_per_right_step": cost.cost_per_right_step,
+}
+
+
+def measure(table: pl.DataFrame, *, on_error: str = "accept", by: str | None = None) -> list[Reading]:
+    """Every reading of one arm's table, or of each arm in it where `by` names the column that tells them apart.
+
+    on_error is the run's rule. Raises BadOption for a missing column, an unknown rule, or several arms in one table.
+    """
+    if by is None:
+        arm = read(table, on_error)
+        return [instrument(arm) for instrument in INSTRUMENTS.values()]
+    if by not in table.columns:
+        raise BadOption(f"by={by!r} is not a column of the step table: has {', '.join(table.columns)}")
+    readings = []
+    for (group,), part in sorted(table.group_by(by), key=lambda pair: str(pair[0][0])):
+        readings += [replace(reading, by=str(group)) for reading in measure(part, on_error=on_error)]
+    return readings

@@ -1,0 +1,156 @@
+"""One arm's step table as arrays: read once, checked, then measured by many instruments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from deadreckon.contracts import ERRORS, Curve, OnError, Reading, Stop, nan
+from deadreckon.errors import BadOption, NotEstimable
+from deadreckon.instruments.stats import LEVEL, Floats
+
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+
+NEEDED = ("item", "rollout", "t", "event", "stop")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arm:
+    """The steps that happened, sorted by (item, rollout, t), and what ended each rollout.
+
+    A row without an event (a step cut off or lost to a fault) is not a step: it only says how its rollout ended.
+    """
+
+    steps: pl.DataFrame  # (n rows) steps that happened
+    on_error: OnError
+    cluster: Ints  # (n,) resampling unit: the family where families are given, else the item
+    clusters: int
+    items: int
+    rollout: Ints  # (n,) 0 ... rollouts-1
+    home: Ints  # (rollouts,) cluster of each rollout
+    weight: Floats  # (rollouts,)
+    stop: NDArray[np.str_]  # (rollouts,) "" where not recorded
+    length: Ints  # (rollouts,) steps that happened
+    own: Bools  # (n,) the model's own steps
+    error: Bools  # (n,) slip, illegal or unparsed
+
+    def floats(self, name: str) -> Floats:
+        """A column as float64, nan where missing. NotEstimable: no such column, or all of it missing."""
+        if name not in self.steps.columns:
+            raise NotEstimable(f"column {name} is not in the table")
+        values = self.steps[name].cast(pl.Float64).to_numpy().astype(float)
+        if np.isnan(values[self.own]).all():
+            raise NotEstimable(f"column {name} holds no value: the model or the world cannot say it")
+        return values
+
+    def per_cluster(self, values: Floats, rows: Bools) -> Floats:
+        """Weighted totals (clusters,) of `values` (n,) over the chosen rows."""
+        weighted = (values * self.weight[self.rollout])[rows]
+        return np.bincount(self.cluster[rows], weights=weighted, minlength=self.clusters)
+
+    def per_step(self, values: Floats, rows: Bools, at: Ints) -> Floats:
+        """Weighted totals (clusters, steps) of `values` over the chosen rows, each at step `at` (from 0)."""
+        width = int(at[rows].max()) + 1 if rows.any() else 0
+        place = self.cluster[rows] * width + at[rows]
+        weighted = (values * self.weight[self.rollout])[rows]
+        return np.bincount(place, weights=weighted, minlength=self.clusters * width).reshape(self.clusters, width)
+
+    def since_forced(self) -> Ints:
+        """(n,) how many own steps came before this one since the last forced step; negative up to that step."""
+        t = np.arange(len(self.own)) - np.repeat(np.cumsum(self.length) - self.length, self.length)
+        last = np.full(len(self.length), -1)
+        np.maximum.at(last, self.rollout[~self.own], t[~self.own])
+        at: Ints = t - last[self.rollout] - 1
+        return at
+
+
+def read(table: pl.DataFrame, on_error: str = "accept") -> Arm:
+    """One arm's step table, checked. on_error: the run's rule (stop, skip, repair, accept).
+
+    Raises BadOption for a missing column, an unknown rule or a table that holds more than one arm.
+    """
+    missing = [name for name in NEEDED if name not in table.columns]
+    if missing:
+        raise BadOption(f"step table without {', '.join(missing)}: has {', '.join(table.columns)}")
+    if on_error not in set(OnError):
+        raise BadOption(f"on_error={on_error!r}: one of {', '.join(OnError)}")
+    rows = table.sort("item", "rollout", "t")
+    if rows.select("item", "rollout", "t").is_duplicated().any():
+        raise BadOption(f"{len(rows)} rows hold more than one arm: filter to one run first, or measure by a column")
+    return _arrays(_with_defaults(rows), OnError(on_error))
+
+
+def _with_defaults(rows: pl.DataFrame) -> pl.DataFrame:
+    fill = {"forced": pl.lit(""), "family": pl.lit(""), "weight": pl.lit(1.0)}
+    extra = [value.alias(name) for name, value in fill.items() if name not in rows.columns]
+    return rows.with_columns(extra).with_columns(
+        pl.col("forced", "family").fill_null(""), pl.col("weight").fill_null(1)
+    )
+
+
+def _arrays(rows: pl.DataFrame, on_error: OnError) -> Arm:
+    groups = rows.group_by("item", "rollout", maintain_order=True).agg(
+        pl.col("stop").last().fill_null("").alias("stop"),
+        pl.col("weight").first(),
+        pl.col("family").first(),
+        pl.col("event").count().cast(pl.Int64).alias("length"),
+    )
+    named = len(groups) > 0 and (groups["family"] != "").all()
+    home = groups["family" if named else "item"].rank("dense").cast(pl.Int64).to_numpy() - 1
+    length = groups["length"].to_numpy()
+    steps = rows.filter(pl.col("event").is_not_null())
+    rollout = np.repeat(np.arange(len(groups)), length)
+    return Arm(
+        steps=steps,
+        on_error=on_error,
+        cluster=home[rollout],
+        clusters=int(home.max()) + 1 if home.size else 0,
+        items=groups["item"].n_unique(),
+        rollout=rollout,
+        home=home,
+        weight=groups["weight"].to_numpy().astype(float),
+        stop=groups["stop"].to_numpy().astype(str),
+        length=length,
+        own=(steps["forced"] == "").to_numpy(),
+        error=steps["event"].is_in([event.value for event in ERRORS]).to_numpy(),
+    )
+
+
+def cut_short(arm: Arm) -> Bools:
+    """(rollouts,) ended by a limit or a fault: censored, possibly informative."""
+    return np.isin(arm.stop, (Stop.CUT.value, Stop.FAULT.value))
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What a reading is called, in which unit, and how it was got."""
+
+    quantity: str
+    unit: str
+    method: str
+
+    def reading(
+        self, arm: Arm, value: float, interval: tuple[float, float], reason: str = "", curve: Curve | None = None
+    ) -> Reading:
+        """The reading; an interval that is not there is explained, by few items if by nothing else."""
+        low, high = (float(end) for end in interval)
+        if np.isnan(low):
+            few = "one item says nothing of how items differ" if arm.clusters < 2 else "nothing varies between items"
+            reason = "; ".join(filter(None, [reason, f"no interval: {few}"]))
+        return Reading(
+            self.quantity, self.unit, float(value), low, high, LEVEL, arm.items, self.method, "", reason, curve
+        )
+
+    def missing(self, arm: Arm, reason: str) -> Reading:
+        """Not estimable, and why."""
+        return Reading(self.quantity, self.unit, nan, nan, nan, LEVEL, arm.items, self.method, "", reason)
+
+
+def curve(x_name: str, x: Floats, value: Floats, interval: tuple[Floats, Floats], n: Ints) -> Curve:
+    """A curve from arrays."""
+    columns = [tuple(float(v) for v in column) for column in (x, value, *interval)]
+    return Curve(x_name, columns[0], columns[1], columns[2], columns[3], tuple(int(v) for v in n))

@@ -1,0 +1,154 @@
+"""How often a step goes wrong: first-error hazard, error rate over all steps, shape over time."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import optimize
+
+from deadreckon.contracts import OnError, Reading
+from deadreckon.errors import NotEstimable
+from deadreckon.instruments.arm import Arm, Bools, Measure, curve
+from deadreckon.instruments.stats import (
+    Estimate,
+    Floats,
+    log_interval,
+    mean_interval,
+    proportion_interval,
+    ratio,
+    variance,
+)
+from deadreckon.instruments.survival import NO_STEPS, FirstErrors, first_errors
+
+RATE = "ratio over items, effective-size Clopper-Pearson"
+FEWEST = 20  # first errors a shape is fitted to
+
+
+def rate_interval(estimate: Estimate, x: Floats, most_events: float) -> tuple[float, float]:
+    """Interval of a rate per step from its item-level ratio.
+
+    x (C,) steps at risk by cluster. most_events bounds one cluster's events (nan: none but its steps): with no
+    event in C clusters, E[y] <= P(any event) * most_events, so at most sum x / most_events steps may be claimed.
+    """
+    used = x[x > 0]
+    least = used.size if np.isnan(most_events) else max(used.size, used.sum() / most_events)
+    ends = proportion_interval(estimate.value, estimate.variance, estimate.clusters, used.sum(), least)
+    return float(ends[0]), float(ends[1])
+
+
+def hazard(arm: Arm) -> Reading:
+    """First-error hazard per step, pooled: h = first errors / steps at risk. The curve is h(t), t = 1, 2, ...
+
+    h(t) = d_t / y_t among the rollouts without an error before step t. Source: `stats.ratio`.
+    """
+    measure = Measure("hazard", "errors per step at risk", RATE)
+    first = first_errors(arm)
+    if not first.reach:
+        return measure.missing(arm, NO_STEPS)
+    d, y = first.ending(first.failed), first.at_risk()
+    estimate = ratio(d.sum(axis=1), y.sum(axis=1))
+    interval = rate_interval(estimate, y.sum(axis=1), float(y[:, 0].max()))
+    total = y.sum(axis=0)
+    h = d.sum(axis=0) / total
+    present = (y > 0).sum(axis=0)
+    ends = proportion_interval(h, variance((d - h * y) / total, present), present, total, present.astype(float))
+    points = curve("step", np.arange(1.0, first.reach + 1), h, ends, present)
+    return measure.reading(arm, estimate.value, interval, "", points)
+
+
+def error_rate_of(arm: Arm, rows: Bools, quantity: str) -> Reading:
+    """Errors per step over the chosen rows, with the curve by step."""
+    measure = Measure(quantity, "errors per step", RATE)
+    if not rows.any():
+        return measure.missing(arm, NO_STEPS)
+    one, at = np.ones(len(rows)), arm.steps["t"].to_numpy().astype(np.int64)
+    y, x = arm.per_step(arm.error.astype(float), rows, at), arm.per_step(one, rows, at)
+    estimate = ratio(y.sum(axis=1), x.sum(axis=1))
+    total, present = x.sum(axis=0), (x > 0).sum(axis=0)
+    safe = np.where(total > 0, total, np.nan)
+    rate = y.sum(axis=0) / safe
+    spread = variance(np.nan_to_num((y - rate * x) / safe), present)
+    points = curve(
+        "step",
+        np.arange(1.0, len(total) + 1),
+        rate,
+        proportion_interval(rate, spread, present, total, present.astype(float)),
+        present,
+    )
+    return measure.reading(arm, estimate.value, rate_interval(estimate, x.sum(axis=1), np.nan), "", points)
+
+
+def step_error(arm: Arm) -> Reading:
+    """Error rate over all of the model's own steps, those after an error too."""
+    return error_rate_of(arm, arm.own, "step_error")
+
+
+def free_running_error(arm: Arm) -> Reading:
+    """Error rate per own step on the model's own contexts. Not estimable under the rule repair."""
+    if arm.on_error is OnError.REPAIR:
+        measure = Measure("free_running_error", "errors per step", RATE)
+        return measure.missing(arm, "contexts are the oracle's under the rule repair: use another rule")
+    return error_rate_of(arm, arm.own, "free_running_error")
+
+
+def weibull_shape(arm: Arm) -> Reading:
+    """Shape k of the discrete Weibull law of first-error times: 1 = constant hazard, below 1 = falling.
+
+        S(n) = exp(-(n / lambda)**k),  P(T = n) = S(n-1) - S(n)
+
+    Maximum likelihood with right censoring; interval on log k from the item-clustered sandwich. A mixture of items
+    with unequal constant hazards also gives k < 1: this is the shape of the pooled curve, not of one item's.
+    Source: Nakagawa and Osaki, "The discrete Weibull distribution", IEEE Trans. Reliability 24 (1975).
+    """
+    measure = Measure("weibull_shape", "1", "maximum likelihood, item-clustered sandwich on log k")
+    first = first_errors(arm)
+    failures = int(first.failed.sum())
+    if failures < FEWEST:
+        return measure.missing(arm, f"{failures} first errors: a shape needs {FEWEST} or more")
+    if first.reach < 3:
+        return measure.missing(arm, f"at most {first.reach} steps at risk: a shape needs 3 or more")
+    try:
+        estimate = _weibull(first)
+    except NotEstimable as why:
+        return measure.missing(arm, str(why))
+    low, high = np.exp(mean_interval(estimate))
+    return measure.reading(arm, np.exp(estimate.value), (low, high))
+
+
+def _weibull(first: FirstErrors) -> Estimate:
+    """log k, with its influence by cluster."""
+    time = first.length.astype(float)
+    start = np.array([np.log(max(time.sum() / first.failed.sum(), 1.0)), 0.0])
+    found = optimize.minimize(
+        lambda p: -_loglik(p, first, time).sum(), start, method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-9}
+    )
+    if not found.success or abs(found.x[1]) > 4:
+        raise NotEstimable("the Weibull likelihood has no inner maximum: too few distinct times")
+    step = 1e-4
+    points = [found.x + step * np.array(d) for d in ((1, 0), (-1, 0), (0, 1), (0, -1))]
+    at = [_loglik(p, first, time) for p in points]
+    score = np.stack([at[0] - at[1], at[2] - at[3]], axis=1) / (2 * step)
+    bread = np.linalg.inv(_hessian(found.x, first, time, 1e-3))
+    by_cluster = np.stack([np.bincount(first.arm.home, score[:, j], first.arm.clusters) for j in range(2)], axis=1)
+    influence = -(by_cluster @ bread)[:, 1]
+    return Estimate(float(found.x[1]), influence, int(np.unique(first.arm.home[first.length > 0]).size))
+
+
+def _loglik(p: Floats, first: FirstErrors, time: Floats) -> Floats:
+    """(rollouts,) weighted log-likelihood at p = (log lambda, log k)."""
+    shape = np.exp(np.clip(p[1], -6, 6))
+    hazard = np.exp(np.clip(shape * (np.log(np.maximum(time, 1)) - p[0]), -700, 50))
+    before = np.where(time > 1, np.exp(np.clip(shape * (np.log(np.maximum(time - 1, 1)) - p[0]), -700, 50)), 0.0)
+    failing = -before + np.log(-np.expm1(-np.maximum(hazard - before, 1e-300)))
+    terms: Floats = first.arm.weight * np.where(first.failed, failing, np.where(time > 0, -hazard, 0.0))
+    return terms
+
+
+def _hessian(p: Floats, first: FirstErrors, time: Floats, step: float) -> Floats:
+    """Second differences of the total log-likelihood, (2, 2)."""
+    total = {
+        (i, j): float(_loglik(p + step * np.array([i, j]), first, time).sum()) for i in (-1, 0, 1) for j in (-1, 0, 1)
+    }
+    a = total[1, 0] - 2 * total[0, 0] + total[-1, 0]
+    b = total[0, 1] - 2 * total[0, 0] + total[0, -1]
+    c = (total[1, 1] - total[1, -1] - total[-1, 1] + total[-1, -1]) / 4
+    return np.array([[a, c], [c, b]]) / step**2

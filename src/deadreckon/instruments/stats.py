@@ -1,0 +1,169 @@
+"""Statistics for items as the sampling unit. numpy in, numpy out.
+
+Every estimator here is handled by its influence values: one number per cluster (an item, or a family of items
+where families are given), summing to zero, whose spread is the estimator's standard error. Steps and rollouts
+inside a cluster may depend on each other in any way.
+
+    estimate = theta + sum_i u_i,    variance = C/(C-1) sum_i u_i**2,    C clusters
+
+Sources: Taylor linearisation and the ratio estimator, Cochran, "Sampling Techniques" (1977), ch. 6 and 9A;
+C/(C-1) and t with C-1 degrees of freedom, Korn and Graubard, "Analysis of Health Surveys" (1999), ch. 2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from deadreckon.contracts import nan
+
+Floats = NDArray[np.float64]
+
+LEVEL = 0.95  # of every interval in this package
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A value and its influence, one number per cluster; `clusters` = how many of them carry information."""
+
+    value: float
+    influence: Floats  # (C,), sums to zero
+    clusters: int
+
+    @property
+    def variance(self) -> float:
+        """C/(C-1) sum u**2; nan with fewer than two clusters."""
+        return float(variance(self.influence, self.clusters))
+
+
+def variance(influence: Floats, clusters: int | Floats) -> Floats:
+    """C/(C-1) sum_i u_i**2 over the first axis; nan where C < 2."""
+    c = np.asarray(clusters, dtype=float)
+    factor = np.where(c > 1, c / np.maximum(c - 1, 1), nan)
+    return np.asarray(factor * (influence**2).sum(axis=0))
+
+
+def ratio(y: Floats, x: Floats) -> Estimate:
+    """R = sum y / sum x over clusters, u_i = (y_i - R x_i) / sum x. nan where sum x is 0.
+
+    y, x (C,): totals of a cluster, such as errors and steps at risk. Source: Cochran (1977), ch. 6.
+    """
+    total = x.sum()
+    if total <= 0:
+        return Estimate(nan, np.zeros_like(x), 0)
+    value = y.sum() / total
+    return Estimate(float(value), (y - value * x) / total, int((x > 0).sum()))
+
+
+def t_value(clusters: int | Floats) -> Floats:
+    """Two-sided quantile of Student's t with clusters - 1 degrees of freedom; nan below two clusters."""
+    freedom = np.asarray(clusters, dtype=float) - 1
+    return np.where(freedom > 0, stats.t.ppf(0.5 + LEVEL / 2, np.maximum(freedom, 1)), nan)
+
+
+def clopper_pearson(successes: Floats | float, n: Floats | float) -> tuple[Floats, Floats]:
+    """The exact binomial interval, for real-valued counts too (Beta quantiles). nan where n is not positive.
+
+    low = Beta(alpha/2; s, n-s+1), high = Beta(1-alpha/2; s+1, n-s). Source: Clopper and Pearson (1934).
+    """
+    s, n = np.broadcast_arrays(np.asarray(successes, dtype=float), np.asarray(n, dtype=float))
+    fit = n > 0
+    s, m = np.where(fit, s, 0.0), np.where(fit, n, 1.0)
+    rest = np.maximum(m - s, 0.0)
+    tail = (1 - LEVEL) / 2
+    low = np.where(s > 0, stats.beta.ppf(tail, np.where(s > 0, s, 1.0), rest + 1), 0.0)
+    high = np.where(rest > 0, stats.beta.ppf(1 - tail, s + 1, np.where(rest > 0, rest, 1.0)), 1.0)
+    return np.where(fit, low, nan), np.where(fit, high, nan)
+
+
+def proportion_interval(
+    p: Floats | float, spread: Floats | float, clusters: Floats | int, most: Floats | float, least: Floats | float
+) -> tuple[Floats, Floats]:
+    """Clopper-Pearson at the effective sample size, so that few or no events never give zero width.
+
+        n_eff = p (1-p) / v * (z / t_{C-1})**2, at most `most`;  `least` where p is 0 or 1 or v is 0
+
+    p proportions, spread = v their cluster variances, most = observations in all, least = the sample size that
+    may be claimed when nothing varies (clusters, or more where the design bounds a cluster's events).
+    nan below two clusters. Source: Korn and Graubard, "Confidence intervals for proportions with small expected
+    number of positive counts estimated from survey data", Survey Methodology 24 (1998).
+    """
+    p, v = np.asarray(p, dtype=float), np.asarray(spread, dtype=float)
+    inside = (p > 0) & (p < 1) & (v > 0)
+    shrink = (stats.norm.ppf(0.5 + LEVEL / 2) / t_value(clusters)) ** 2
+    size = np.minimum(p * (1 - p) / np.where(inside, v, 1.0) * shrink, most)
+    size = np.where(inside, size, np.minimum(least, most))
+    size = np.where(np.isfinite(p) & np.isfinite(shrink), size, nan)
+    return clopper_pearson(np.clip(p, 0, 1) * size, size)
+
+
+def mean_interval(estimate: Estimate) -> tuple[float, float]:
+    """value -+ t_{C-1} * standard error; nan where the variance is nan or zero: never zero width."""
+    v = estimate.variance
+    if not v > 0:
+        return nan, nan
+    half = float(t_value(estimate.clusters)) * v**0.5
+    return estimate.value - half, estimate.value + half
+
+
+def log_interval(estimate: Estimate) -> tuple[float, float]:
+    """exp(log value -+ t_{C-1} * standard error / value), for a positive quantity; nan where it is not."""
+    if not estimate.value > 0:
+        return nan, nan
+    log = Estimate(float(np.log(estimate.value)), estimate.influence / estimate.value, estimate.clusters)
+    low, high = mean_interval(log)
+    return float(np.exp(low)), float(np.exp(high))
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A product-limit curve: S (n,), its influence (C, n), and its interval (n,)."""
+
+    value: Floats
+    influence: Floats
+    low: Floats
+    high: Floats
+    clusters: NDArray[np.int64]  # (n,) clusters at risk at each step
+
+
+def product_limit(events: Floats, at_risk: Floats, most: float = np.inf) -> Product:
+    """S(n) = prod_{s<=n} (1 - h_s), h_s = sum_i d_is / sum_i y_is, with an interval that holds for clusters.
+
+        u_i(n) = -S(n) sum_{s<=n} (d_is - h_s y_is) / (Y_s (1 - h_s))
+
+    events d, at_risk y (C, n). With one rollout a cluster and no ties this is Kaplan-Meier with Greenwood's variance;
+    d and y may be fractional (expected counts). most = independent observations behind S at best. Once S is 0 its
+    high end is the last one times the Clopper-Pearson bound of the step that ended it. Source: Kaplan and Meier (1958);
+    influence: Reid, "Influence functions for censored data", Annals of Statistics 9 (1981); robust variance by
+    cluster: Therneau and Grambsch, "Modeling Survival Data" (2000), ch. 7.
+    """
+    y_all = at_risk.sum(axis=0)
+    seen = y_all > 0
+    y_safe = np.where(seen, y_all, 1.0)
+    h = np.where(seen, events.sum(axis=0) / y_safe, nan)
+    s = np.cumprod(1 - h)
+    passed = np.where(h < 1, y_safe * (1 - h), 1.0)
+    u = -np.cumsum((events - h * at_risk) / passed, axis=1) * s
+    present = (at_risk > 0).sum(axis=0)
+    clusters = int(present[0]) if len(present) else 0
+    low, high = proportion_interval(s, variance(u, clusters), clusters, most, present.astype(float))
+    return Product(s, u, low, _after_the_last(s, high, present), present)
+
+
+def _after_the_last(s: Floats, high: Floats, present: NDArray[np.int64]) -> Floats:
+    """The high end of a curve that has fallen to 0, from the step before and the few at risk in it."""
+    gone = np.flatnonzero(s <= 0)
+    if not gone.size:
+        return high
+    first = int(gone[0])
+    before = high[first - 1] if first else 1.0
+    bound = before * clopper_pearson(0.0, float(present[first]))[1]
+    return np.where(s <= 0, bound if present[0] > 1 else nan, high)
+
+
+def bootstrap_weights(rng: np.random.Generator, clusters: int, draws: int) -> Floats:
+    """Multinomial counts (draws, C): row b times a matrix (C, k) of cluster totals is the b-th resample's totals."""
+    return rng.multinomial(clusters, np.full(clusters, 1 / clusters), size=draws).astype(float)

@@ -1,0 +1,177 @@
+"""How long a rollout stays free of error: survival, cumulative incidence, horizon."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from deadreckon.contracts import Reading, Stop, nan
+from deadreckon.instruments.arm import Arm, Bools, Ints, Measure, curve, cut_short
+from deadreckon.instruments.stats import Floats, Product, product_limit, proportion_interval, variance
+
+KAPLAN_MEIER = "Kaplan-Meier, item-clustered effective-size Clopper-Pearson"
+NO_STEPS = "no step of the model's own: nothing was at risk"
+HORIZONS = (0.5, 0.8)
+
+
+@dataclass(frozen=True, slots=True)
+class FirstErrors:
+    """Each rollout's time to its first own error, in steps since the last forced one (or since the start)."""
+
+    arm: Arm
+    length: Ints  # (rollouts,) steps at risk: up to and with the first error, or to the end
+    failed: Bools  # (rollouts,) whether the last of them was an error
+
+    @property
+    def reach(self) -> int:
+        """The longest time any rollout was at risk, in steps."""
+        return int(self.length.max(initial=0))
+
+    @property
+    def effective(self) -> float:
+        """Kish's effective number of rollouts, (sum w)**2 / sum w**2."""
+        weight = self.arm.weight[self.length > 0]
+        return float(weight.sum() ** 2 / (weight**2).sum()) if weight.size else 0.0
+
+    def ending(self, which: Bools) -> Floats:
+        """(clusters, reach) weight of the chosen rollouts that end their time at risk with each step."""
+        rows = which & (self.length > 0)
+        place = self.arm.home[rows] * self.reach + self.length[rows] - 1
+        counts = np.bincount(place, weights=self.arm.weight[rows], minlength=self.arm.clusters * self.reach)
+        return counts.reshape(self.arm.clusters, self.reach)
+
+    def at_risk(self) -> Floats:
+        """(clusters, reach) weight of the rollouts at risk in each step."""
+        every = np.ones(len(self.length), dtype=bool)
+        return self.ending(every)[:, ::-1].cumsum(axis=1)[:, ::-1]
+
+    def curve(self) -> Product:
+        """Kaplan-Meier over the steps."""
+        return product_limit(self.ending(self.failed), self.at_risk(), self.effective)
+
+
+def first_errors(arm: Arm) -> FirstErrors:
+    """Times to first own error. Forced steps are not at risk; where there are any, time runs from the last of them."""
+    at = arm.since_forced()
+    free = at >= 0
+    length = np.bincount(arm.rollout[free], minlength=len(arm.length)).astype(np.int64)
+    wrong = free & arm.error
+    first = np.full(len(length), np.iinfo(np.int64).max)
+    np.minimum.at(first, arm.rollout[wrong], at[wrong])
+    failed = first < length
+    return FirstErrors(arm, np.where(failed, first + 1, length), failed)
+
+
+def _caveats(arm: Arm) -> str:
+    notes = []
+    if not arm.own.all():
+        notes.append("counted from the first free step after the forced ones")
+    if cut_short(arm).any():
+        notes.append(f"{int(cut_short(arm).sum())} rollouts cut or faulted are censored: see the bounds")
+    return "; ".join(notes)
+
+
+def survival(arm: Arm) -> Reading:
+    """S(n) = P(no error among the model's own steps up to n), by Kaplan-Meier over first errors.
+
+    Censored: done, lost without an error, horizon, cut, fault. The curve has x = n = 1, 2, ...; the value is S at
+    the longest length observed. Source: `stats.product_limit`.
+    """
+    return _survival(first_errors(arm), "survival", _caveats(arm))
+
+
+def _survival(first: FirstErrors, quantity: str, reason: str = "") -> Reading:
+    measure = Measure(quantity, "probability", KAPLAN_MEIER)
+    if not first.reach:
+        return measure.missing(first.arm, NO_STEPS)
+    s = first.curve()
+    points = curve("steps", np.arange(1.0, first.reach + 1), s.value, (s.low, s.high), s.clusters)
+    return measure.reading(first.arm, s.value[-1], (s.low[-1], s.high[-1]), reason, points)
+
+
+def survival_if_cut_failed(arm: Arm) -> Reading:
+    """Lower bound of `survival`: every cut or faulted rollout had failed at the step it did not finish."""
+    first = first_errors(arm)
+    lost = cut_short(arm) & ~first.failed
+    worst = FirstErrors(arm, first.length + lost, first.failed | lost)
+    return _bound(worst, arm, "survival_if_cut_failed", "cut or faulted rollouts counted as failed")
+
+
+def survival_if_cut_survived(arm: Arm) -> Reading:
+    """Upper bound of `survival`: every cut or faulted rollout had gone on without error to the longest length."""
+    first = first_errors(arm)
+    kept = cut_short(arm) & ~first.failed
+    best = FirstErrors(arm, np.where(kept, first.reach, first.length), first.failed)
+    return _bound(best, arm, "survival_if_cut_survived", "cut or faulted rollouts counted as survivors")
+
+
+def _bound(first: FirstErrors, arm: Arm, quantity: str, reason: str) -> Reading:
+    if not cut_short(arm).any():
+        return Measure(quantity, "probability", KAPLAN_MEIER).missing(
+            arm, "no rollout was cut or faulted: see survival"
+        )
+    return _survival(first, quantity, reason)
+
+
+def incidence_error(arm: Arm) -> Reading:
+    """P(an error by step n), where a rollout may end by `done` or `lost` first. See `_incidence`."""
+    first = first_errors(arm)
+    return _incidence(first, first.failed, "incidence_error")
+
+
+def incidence_done(arm: Arm) -> Reading:
+    """P(done by step n without an error before). See `_incidence`."""
+    first = first_errors(arm)
+    return _incidence(first, ~first.failed & (arm.stop == Stop.DONE.value), "incidence_done")
+
+
+def _incidence(first: FirstErrors, kind: Bools, quantity: str) -> Reading:
+    """Cumulative incidence among competing ends (error, done, lost), Aalen-Johansen.
+
+        F_j(n) = sum_{s<=n} S(s-1) h_js,   u_i(F_j) = sum_s [S(s-1) (d_ijs - h_js y_is) / Y_s + h_js u_i(S)(s-1)]
+
+    S is all-cause survival, u influence by item. Source: Aalen and Johansen, Scand. J. Statist. 5 (1978).
+    """
+    arm = first.arm
+    measure = Measure(quantity, "probability", "Aalen-Johansen, item-clustered effective-size Clopper-Pearson")
+    if not first.reach:
+        return measure.missing(arm, NO_STEPS)
+    y, d = first.at_risk(), first.ending(kind)
+    ends = first.failed | np.isin(arm.stop, (Stop.DONE.value, Stop.LOST.value))
+    every = product_limit(first.ending(ends), y)
+    before = np.concatenate([[1.0], every.value[:-1]])
+    drift = np.concatenate([np.zeros((len(y), 1)), every.influence[:, :-1]], axis=1)
+    total = y.sum(axis=0)
+    h = d.sum(axis=0) / total
+    f = np.cumsum(before * h)
+    u = np.cumsum(before * (d - h * y) / total + h * drift, axis=1)
+    clusters = int(every.clusters[0])
+    low, high = proportion_interval(f, variance(u, clusters), clusters, first.effective, every.clusters.astype(float))
+    points = curve("steps", np.arange(1.0, first.reach + 1), f, (low, high), every.clusters)
+    return measure.reading(arm, f[-1], (low[-1], high[-1]), "", points)
+
+
+def horizon(arm: Arm, q: float = 0.5) -> Reading:
+    """H_q = min{n: S(n) <= q}, in steps; inf = not reached, never extrapolated. Named horizon_50 for q = 0.5.
+
+    The interval inverts the survival interval pointwise: from the first n whose low end is at or below q to the
+    first n whose high end is (inf where none is). Source: Brookmeyer and Crowley, Biometrics 38 (1982).
+    """
+    measure = Measure(f"horizon_{round(100 * q)}", "steps", "Kaplan-Meier, survival interval inverted")
+    first = first_errors(arm)
+    if not first.reach:
+        return measure.missing(arm, NO_STEPS)
+    s = first.curve()
+    value, low, high = (_reaches(v, q) for v in (s.value, s.low, s.high))
+    if np.isnan(s.low).all():
+        low = high = nan
+    reason = _caveats(arm)
+    if np.isinf(value):
+        reason = "; ".join(filter(None, [f"not reached within {first.reach} steps", reason]))
+    return measure.reading(arm, value, (low, high), reason)
+
+
+def _reaches(values: Floats, q: float) -> float:
+    at = np.flatnonzero(values <= q + 1e-12)
+    return float(at[0] + 1) if at.size else float("inf")
