@@ -18,7 +18,8 @@ from deadreckon.worlds.search import FAR, distances, reaches
 from deadreckon.worlds.towns import NO_GOAL, SIZES, atlas, crossings, start_pairs, streets, town
 
 LEVELS = list(SIZES)
-SPECS = ["maps", "maps:style=noisy,split=train", "maps:style=walk", "maps:split=all"]
+SPECS = ["maps:split=train", "maps:style=walk,split=all"]
+FINGERPRINTS = {1: 5146878962491341891, 2: 8908676542029766268, 3: 17161379273060011176}
 
 
 def any_state(level: int, item: int) -> Place:
@@ -40,12 +41,10 @@ def test_the_battery_of_world_laws_holds(spec: str) -> None:
     check_world(load_world(spec), items=6)
 
 
-@pytest.mark.parametrize(
-    ("level", "fingerprint"), [(1, 5146878962491341891), (2, 8908676542029766268), (3, 17161379273060011176)]
-)
-def test_the_towns_never_change_under_their_name(level: int, fingerprint: int) -> None:
+@pytest.mark.parametrize("level", LEVELS)
+def test_the_towns_never_change_under_their_name(level: int) -> None:
     place = town(level)
-    assert hash64(repr((place.ahead, place.trap, place.landmark))) == fingerprint
+    assert hash64(repr((place.ahead, place.trap, place.landmark))) == FINGERPRINTS[level]
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -135,10 +134,11 @@ def test_a_right_turn_leads_one_step_nearer_and_no_other_street_does(level: int,
 def test_true_crossings_are_those_that_right_walks_pass(level: int, item: int) -> None:
     world, state = Maps(split="all"), any_state(level, item)
     passed, edge = {state.start}, [state._replace(at=state.start)]
-    while edge:
+    for _ in range(int(world.distance(edge[0]))):
         after = {world.step(here, turn) for here in edge if not world.done(here) for turn in world.policy(here)}
         edge = list(after)
         passed |= {here.at for here in after}
+    assert passed >= {state.goal}
     assert world.true(state) == (state.at in passed)
 
 

@@ -7,9 +7,7 @@ import pytest
 
 from deadreckon.contracts import Rows
 from deadreckon.seeds import Purpose, generator
-from deadreckon.worlds import load_world
 from deadreckon.worlds.bitboards import nth_square
-from deadreckon.worlds.check import check_world
 from deadreckon.worlds.othello import Othello
 from deadreckon.worlds.position import NAMES, PASS, Position, board, first_position
 
@@ -120,10 +118,6 @@ def test_whole_games_agree_with_the_rays_passes_and_ends_included(size: int) -> 
         assert not legal_by_rays(end, "x")
         assert not legal_by_rays(end, "o")
     assert passes > 0
-
-
-def test_the_battery_of_world_laws_holds() -> None:
-    check_world(load_world("othello"), items=8)
 
 
 def test_first_moves_are_those_of_the_rule_book() -> None:

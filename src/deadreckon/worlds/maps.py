@@ -30,7 +30,7 @@ _LAWS = [{turn: 1.0 / len(turns) for turn in turns} for turns in _TURNS]
 _WAYS = np.array([[*(_CODE[turn] for turn in turns), *[-1] * (4 - len(turns))] for turns in _TURNS])
 _CHANCES = np.array([[*law.values(), *[0.0] * (4 - len(law))] for law in _LAWS])
 _TEXTS = (*DIRECTIONS, "")  # by code; -1 is the last
-_NOTATION = re.compile(r"([123]) ([a-t]\d\d)(?:>([a-t]\d\d) @([a-t]\d\d)| @([a-t]\d\d) (\d{1,2}) left)")
+_NOTATION = re.compile(r"([123]) ([a-t]\d\d)(?:>([a-t]\d\d) @([a-t]\d\d)| @([a-t]\d\d) (\d{1,2}) left)", re.A)
 
 
 class Place(NamedTuple):
