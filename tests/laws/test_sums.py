@@ -94,7 +94,7 @@ def test_wrong_totals_differ_in_one_digit_and_spare_the_true_one(level: int) -> 
 def test_nothing_follows_the_end() -> None:
     world = Sums(k=4)
     state = world.start(1, np.random.default_rng(0))
-    end = State(state.ledger, 12, 3)
+    end = State(state.ledger, state.ledger.size.entries, 3)
     assert world.done(end)
     assert not world.fixes(end)
     assert not world.allows(end, "03")
@@ -123,7 +123,7 @@ def test_totals_of_another_width_are_illegal_and_say_what_to_write() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "05", "05+4-3 1 05", "05+4-3+1+1+1+1+1+1+1+1+1+1 13 05", "95" + "+9" * 12 + " 0 95"]
+    "text", ["", "05", "05+4-3 1 05", "05" + "+4-3" * 12 + " 25 05", "95" + "+9" * 24 + " 0 95"]
 )
 def test_notations_that_cannot_be_are_bad_text(text: str) -> None:
     with pytest.raises(BadText):

@@ -37,7 +37,7 @@ def _size(level: int, entry_digits: int, entries: int) -> Size:
     return Size(level, entry_digits, total_digits, entries, modulus, offset, texts)
 
 
-SIZES = {1: _size(1, 1, 12), 2: _size(2, 2, 20), 3: _size(3, 3, 40)}
+SIZES = {1: _size(1, 1, 24), 2: _size(2, 2, 20), 3: _size(3, 3, 40)}
 TEXTS = tuple(text for size in SIZES.values() for text in size.texts)  # action code -> text
 WRITTEN = (*TEXTS, "")  # code -> text where -1 is no action
 CODES = {text: code for code, text in enumerate(TEXTS)}
