@@ -50,6 +50,7 @@ _REMEDIES = {
     errno.ENOTDIR: "choose another folder",
     errno.EEXIST: "choose another folder",
     errno.EISDIR: "choose another name",
+    errno.ENOENT: "make its folder first",
 }
 
 
