@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
+from deadreckon.contracts import A, S, World
 from deadreckon.errors import BadOption, BadText
 
 BEGIN = 0  # the id before every transcript: its text is "", and no model ever emits it
@@ -62,3 +63,8 @@ class Tokenizer:
         return (
             f"no symbol of the alphabet begins {text[at : at + 12]!r} (at character {at}): write it in the world's text"
         )
+
+
+def filler_text(world: World[S, A]) -> str:
+    """Constant text of exactly `belief_width` symbols: the first of the alphabet, repeated, then `belief_end`."""
+    return world.alphabet[0] * (world.belief_width - 1) + world.belief_end

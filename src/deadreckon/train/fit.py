@@ -1,0 +1,130 @@
+"""The training loop: Muon on the blocks' matrices, AdamW on the rest, texts made on the fly."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from rich.console import Console
+from torch import Tensor
+
+from deadreckon.errors import BadOption
+from deadreckon.models.gpt import GPT, GPTConfig
+from deadreckon.seeds import hash64
+from deadreckon.train.checkpoint import Learner, Mark, load_checkpoint, save_checkpoint, save_graded
+from deadreckon.train.muon import Muon
+from deadreckon.train.progress import Watch
+from deadreckon.train.recipes import Fit, Recipe, Text
+from deadreckon.train.sources import Batch, Source
+from deadreckon.worlds import load_world
+
+GRADES = {0.01: "001", 0.03: "003", 0.1: "010", 0.3: "030"}  # share of the steps: name; the last is the model itself
+BRANCH = 0.7  # share of the steps at which a run leaves a checkpoint for runs that differ from there on
+BETAS = (0.9, 0.95)
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a run leaves: the network and what it cost."""
+
+    network: GPT
+    mark: Mark
+
+
+def identity(recipe: Recipe, seed: int) -> str:
+    """A hash of all that decides a run's weights, the machine and libraries apart."""
+    return f"{hash64(recipe.model_dump_json(exclude={'limits'}), seed):016x}"
+
+
+def source_of(text: Text, context: int, seed: int) -> Source[object, object]:
+    """The texts of this seed. BadOption, UnknownName from the worlds."""
+    return Source([load_world(spec) for spec in text.worlds], text, seed, context)
+
+
+def new_learner(recipe: Recipe, vocab: int, seed: int) -> Learner:
+    """A network with its first weights, and fresh optimisers."""
+    network = GPT(GPTConfig(vocab, **recipe.size.model_dump()), seed)
+    matrices = [w for w in network.blocks.parameters() if w.ndim == 2]
+    rest = [network.embed.weight, network.head.weight, *(w for w in network.blocks.parameters() if w.ndim == 1)]
+    return Learner(network, Muon(matrices), torch.optim.AdamW(rest, betas=BETAS, weight_decay=0.0))
+
+
+def loss(network: GPT, batch: Batch) -> Tensor:
+    """Nats over the taught symbols, divided by the number of taught actions."""
+    ids = torch.from_numpy(batch.ids)
+    taught = torch.from_numpy(batch.taught)[:, 1:]
+    logits = network.logits(network.hidden(ids[:, :-1])[taught])  # (taught symbols, vocab)
+    if batch.laws is None:
+        nats = F.cross_entropy(logits, ids[:, 1:][taught], reduction="sum")
+    else:  # the begin symbol has mass 0 and logit -inf
+        nats = -(torch.from_numpy(batch.laws)[:, 1:] * logits.log_softmax(-1)[:, 1:]).sum()
+    return nats / batch.actions
+
+
+def schedule(fit: Fit, step: int) -> float:
+    """Share of the full rates at a step: linear warm-up, then linear decay to (almost) zero."""
+    warm = max(1, round(fit.warmup * fit.steps))
+    return min((step + 1) / warm, (fit.steps - step) / max(1, fit.steps - warm))
+
+
+def learn(learner: Learner, batch: Batch, fit: Fit, step: int) -> float:
+    """One step of the optimisers; the loss before it."""
+    network = learner.network
+    assert isinstance(network, GPT)
+    value = loss(network, batch)
+    network.zero_grad(set_to_none=True)
+    value.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(network.parameters(), fit.clip)
+    share = schedule(fit, step)
+    learner.muon.step(fit.matrix_rate * share)
+    for group in learner.adam.param_groups:
+        group["lr"] = fit.other_rate * share
+    learner.adam.step()
+    return value.item()
+
+
+def fit(recipe: Recipe, folder: Path, *, seed: int, save_every: int, trunk: Path | None, console: Console) -> Trained:
+    """Train into `folder`, or go on from the checkpoint there.
+
+    `trunk` is the folder of the clean run whose first steps are this run's: they are then not taken again, and the
+    final weights are the same. OtherIdentity: a folder holds another run.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    first = source_of(recipe.trunk.text, recipe.size.context, seed)
+    then = source_of(recipe.text, recipe.size.context, seed)
+    learner = new_learner(recipe, then.tokens.size, seed)
+    mark = _begin(recipe, learner, folder, seed, trunk)
+    grades = {max(1, round(share * recipe.fit.steps)): name for share, name in GRADES.items()}
+    began = time.process_time() - mark.seconds
+    with Watch(recipe.fit.steps, console) as watch:
+        for step in range(mark.steps, recipe.fit.steps):
+            batch = (first if step < recipe.clean_steps else then).batch(step, recipe.fit.rows)
+            watch.saw(step, learn(learner, batch, recipe.fit, step), batch.entropy / batch.actions)
+            mark = mark.after(step + 1, batch.symbols, time.process_time() - began)
+            if mark.steps in grades:
+                save_graded(folder / f"grade-{grades[mark.steps]}.safetensors", learner, mark)
+            if mark.steps == round(BRANCH * recipe.fit.steps):
+                save_checkpoint(folder / "branch.safetensors", learner, mark)
+            if mark.steps % save_every == 0 or mark.steps == recipe.fit.steps:
+                save_checkpoint(folder / "checkpoint.safetensors", learner, mark)
+    assert isinstance(learner.network, GPT)
+    return Trained(learner.network, mark)
+
+
+def _begin(recipe: Recipe, learner: Learner, folder: Path, seed: int, trunk: Path | None) -> Mark:
+    """Restore the run's own checkpoint, else the trunk's, else nothing."""
+    mine = identity(recipe, seed)
+    own = folder / "checkpoint.safetensors"
+    if own.exists():
+        return load_checkpoint(own, learner, mine)
+    if trunk is None:
+        return Mark(identity=mine)
+    mark = load_checkpoint(trunk / "branch.safetensors", learner, identity(recipe.trunk, seed))
+    if mark.steps > recipe.clean_steps:
+        raise BadOption(
+            f"trunk {trunk} has {mark.steps} clean steps, the recipe {recipe.clean_steps}: train without it"
+        )
+    return mark.model_copy(update={"identity": mine})

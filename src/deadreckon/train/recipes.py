@@ -1,0 +1,101 @@
+"""Recipes: all that decides a training run but its seed, in one small TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from deadreckon.errors import BadOption, UnknownName
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+Rate = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Regime = Literal["clean", "repaired", "stated", "filler", "distilled"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Text(_Strict):
+    """Which texts are imitated."""
+
+    worlds: tuple[str, ...] = Field(min_length=1)  # specs, mixed in equal parts
+    level: Count
+    regime: Regime
+    mistakes: Share = 0.1  # `repaired`: chance that a step is a mistake, corrected by the next step
+    mask_mistakes: bool = True  # `repaired`: the mistakes themselves are read but not learned
+    clean_share: Share = 0.0  # the first share of the steps reads clean text, as a clean run of the same seed does
+    actions: Count | None = None  # at most so many actions of a text; None = to its end
+
+
+class Size(_Strict):
+    """The network; its vocabulary is the worlds' alphabet."""
+
+    layers: Count
+    width: Count
+    head: Count = 32
+    context: Count
+
+
+class Fit(_Strict):
+    """The optimisation."""
+
+    steps: Count
+    rows: Count  # texts a step
+    matrix_rate: Rate = 0.02  # Muon: matrices of the blocks
+    other_rate: Rate = 0.005  # AdamW: embedding, head, gains
+    warmup: Share = 0.02  # share of the steps; then the rates fall linearly to zero
+    clip: Rate = 1.0  # largest norm of the whole gradient
+
+
+class Recipe(_Strict):
+    """A training run without its seed."""
+
+    text: Text
+    size: Size
+    fit: Fit
+    limits: str = ""  # what a reader of the model card must know
+
+    @property
+    def clean_steps(self) -> int:
+        """Steps that read clean text before the regime's own begins."""
+        return round(self.text.clean_share * self.fit.steps)
+
+    @property
+    def trunk(self) -> Recipe:
+        """The clean recipe whose first `clean_steps` steps are this one's: one run of it can serve both."""
+        clean = {"regime": "clean", "clean_share": 0.0, "mistakes": 0.1, "mask_mistakes": True}
+        return self.model_copy(update={"text": self.text.model_copy(update=clean), "limits": ""})
+
+
+def recipe_names() -> list[str]:
+    """The recipes that come with the package."""
+    folder = files("deadreckon.train") / "recipes"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def recipe_text(name: str) -> str:
+    """The TOML of a recipe, by name or by path. UnknownName."""
+    if name in recipe_names():
+        return (files("deadreckon.train") / "recipes" / f"{name}.toml").read_text("utf-8")
+    path = Path(name)
+    if path.suffix == ".toml" and path.is_file():
+        return path.read_text("utf-8")
+    raise UnknownName("recipe", name, recipe_names())
+
+
+def parse_recipe(toml: str) -> Recipe:
+    """A recipe from its text. BadOption names the first field that is wrong."""
+    try:
+        return Recipe.model_validate(tomllib.loads(toml))
+    except tomllib.TOMLDecodeError as error:
+        raise BadOption(f"recipe is not TOML: {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise BadOption(f"recipe field {where} = {first.get('input')!r}: {first['msg']}") from None
