@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from deadreckon.errors import BadOption, BadText, IllegalAction
+from deadreckon.models.oracle import NoisyOracle
 from deadreckon.worlds.markov import Markov, State
 from deadreckon.worlds.markov_law import (
     Law,
@@ -138,6 +139,15 @@ def test_the_track_is_a_two_state_chain(kind: str, order: int, level: int, slip:
     assert survival(matrix, start, right, 50) == pytest.approx((1 - slip) ** np.arange(51), abs=1e-12)
     assert time_inside(matrix, start, right) == pytest.approx(1 / slip, rel=1e-12)
     assert stationary(matrix)[right].sum() == pytest.approx(back / (back + slip), abs=1e-12)
+
+
+@pytest.mark.parametrize(("kind", "order", "level"), EVERY)
+def test_the_noisy_oracle_has_the_law_of_these_matrices(kind: str, order: int, level: int) -> None:
+    world = Markov(kind, order)
+    q, letters = noisy(world, level, 0.07).p, [symbol[0] for symbol in world.alphabet[:-1]]
+    for i, context in enumerate(world.contexts(level)):
+        law = NoisyOracle(slip=0.07).law(world, State(level, context, 0))
+        assert [law.get(letter, 0.0) for letter in letters] == pytest.approx(q[i].tolist(), abs=1e-15)
 
 
 def test_occupancy_and_survival_are_those_of_all_strings() -> None:

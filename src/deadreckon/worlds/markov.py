@@ -10,6 +10,9 @@ from the stationary law of error-free text. Three kinds:
 
 A symbol of the other class (right after error, error after right) restarts the context: the k last symbols then
 count as that symbol k times. So a context is of one class, and after a return it is that of an error-free history.
+
+A noisy oracle on `ergodic` leaves the track with probability slip and returns with probability `back` (there is no
+mend, so its own rate `recover` has no effect): the track is a two-state chain whatever the symbols do.
 """
 
 from __future__ import annotations
