@@ -37,6 +37,8 @@ def readings(e: float) -> tuple[Reading, ...]:
         reading("survival_by_step", curve(survival * 0.98)),
         reading("survival_mixed", curve(survival * 0.99)),
         reading("hazard", curve(np.full(20, e), 0.01)),
+        reading("free_running_error", curve(np.full(20, 2 * e), 0.02)),
+        reading("teacher_forced_error", curve(np.full(20, e), 0.02)),
         reading("occupancy", curve(0.4 + 0.6 * 0.9**STEPS, 0.03)),
         reading("occupancy_law", value=0.4),
         reading("kl_free_running", curve(0.02 * STEPS, 0.01)),

@@ -111,7 +111,7 @@ def test_every_reference_in_the_page_has_one_target(whole: Page) -> None:
 
 def test_every_drawing_is_an_image_with_a_name_and_a_description(whole: Page, synthetic_study: StudyResult) -> None:
     drawn = [attrs for tag, attrs in whole.elements if tag == "svg" and attrs.get("class") != "ground"]
-    assert len(drawn) == 5 + 2 + 2 * sum(len(r.rows) for r in synthetic_study.replays)
+    assert len(drawn) == 6 + 2 + 2 * sum(len(r.rows) for r in synthetic_study.replays)
     assert all(a["role"] == "img" and a["aria-labelledby"] and a["aria-describedby"] for a in drawn)
 
 
@@ -120,9 +120,10 @@ def test_every_point_of_a_picture_stands_in_its_table(synthetic_study: StudyResu
     html = render([study])
     for found in study.arms[0].readings:
         assert found.curve is not None
-        cells = zip(found.curve.x, found.curve.value, found.curve.low, found.curve.high, found.curve.n, strict=True)
-        for row in cells:
-            assert "".join(f'<td class="num">{number(v)}</td>' for v in row) in html
+        points = zip(found.curve.x, found.curve.value, found.curve.low, found.curve.high, strict=True)
+        for x, *said in points:
+            (row,) = re.findall(f"<tr><td>{number(x)}</td>.*{re.escape(estimate(*said))}</td>.*<td>400</td></tr>", html)
+            assert row
 
 
 def test_every_reading_stands_in_the_table_of_its_arm(whole: Page, synthetic_study: StudyResult) -> None:
@@ -174,7 +175,7 @@ def test_three_replays_of_every_world_fit_into_three_megabytes(synthetic_study: 
     assert path.stat().st_size < 3_000_000
     json.loads((tmp_path / "readings.json").read_text())
     figures = sorted(p.name for p in (tmp_path / "figures").iterdir())
-    assert len(figures) == 2 * (5 + 2)
+    assert len(figures) == 2 * (6 + 2)
     assert "0-0-survival.svg" in figures
     for figure in (tmp_path / "figures").glob("*.svg"):
         assert "var(" not in figure.read_text()
@@ -267,6 +268,15 @@ def test_a_picture_is_drawn_only_from_readings_that_are_there(synthetic_study: S
     assert [p.kind.name for p in plots.pictures(readings)] == [kind.name for kind in plots.KINDS]
     assert [p.kind.name for p in plots.pictures(readings[1:4])] == []
     assert plots.pictures(readings[4:5])[0].sentence == "measured: 0.06 [0.05, 0.07] at step 20, n = 400."
+
+
+def test_an_interval_that_leaves_the_picture_is_said_to_be_cut(synthetic_study: StudyResult) -> None:
+    hazard = synthetic_study.arms[0].readings[4]
+    assert hazard.curve is not None
+    wide = dataclasses.replace(hazard.curve, high=(*hazard.curve.high[:-1], 1.0))
+    drawn = [plots.pictures([dataclasses.replace(hazard, curve=c)])[0] for c in (hazard.curve, wide)]
+    assert [p.sentence.endswith(plots.CUT) for p in drawn] == [False, True]
+    assert "[0.05, 1]" in drawn[1].rows[-1][1]
 
 
 def test_numbers_say_what_is_missing() -> None:

@@ -59,10 +59,21 @@ def _names(sheet: Canvas, level: int) -> None:
         along = _EDGE + k * cell
         anchored(sheet.text(along, 10, chr(ord("a") + k), "muted", size=10), "middle")
         anchored(sheet.text(8, along + 3.5, f"{k + 1:02d}", "muted", size=10), "middle")
-    named = [c for c in crossings(level) if c.landmark] if cell > 20 else []
-    for c in named:  # over its crossing; under it in the first row, where the letters are
-        x, y = _EDGE + c.column * cell, _EDGE + c.row * cell + (-6 if c.row else 14)
-        anchored(sheet.text(min(max(x, 44), _SIDE - 30), y, c.landmark, "muted", size=9.5), "middle")
+    taken: list[tuple[float, float, float]] = []
+    for c in crossings(level) if cell > 20 else ():
+        if c.landmark:
+            _name(sheet, (_EDGE + c.column * cell, _EDGE + c.row * cell), c.landmark, taken)
+
+
+def _name(sheet: Canvas, at: Point, name: str, taken: list[tuple[float, float, float]]) -> None:
+    """A landmark's name over its crossing, or under it where a name or the letters of the columns are in the way."""
+    half = 2.7 * len(name)
+    x = min(max(at[0], half), _SIDE - half)
+    above, below = at[1] - 6, at[1] + 14
+    free = above > 24 and not any(abs(y - above) < 9 and abs(x - mid) < half + side for mid, y, side in taken)
+    y = above if free else below
+    taken.append((x, y, half))
+    anchored(sheet.text(x, y, name, "muted", size=9.5), "middle")
 
 
 def _draw(scene: Scene[Place]) -> Drawing:

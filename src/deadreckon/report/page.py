@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
@@ -18,7 +18,7 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from deadreckon.contracts import ERRORS, Curve, Reading
+from deadreckon.contracts import ERRORS, Reading
 from deadreckon.report.draw import draw_replay
 from deadreckon.report.figure import PALETTE, named, save_figure, themed
 from deadreckon.report.numbers import as_json, interval, number
@@ -37,7 +37,8 @@ class PictureView:
     title: str
     svg: Markup
     sentence: str
-    readings: tuple[Reading, ...]
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,6 @@ def _environment() -> Environment:
     environment.filters["number"] = number
     environment.filters["value"] = _value
     environment.filters["bounds"] = _bounds
-    environment.filters["points"] = _points
     return environment
 
 
@@ -146,10 +146,6 @@ def _value(reading: Reading) -> str:
 
 def _bounds(reading: Reading) -> str:
     return interval(reading.low, reading.high)
-
-
-def _points(curve: Curve) -> Iterator[tuple[float, float, float, float, int]]:
-    return zip(curve.x, curve.value, curve.low, curve.high, curve.n, strict=True)
 
 
 def _text(name: str) -> str:
@@ -179,7 +175,7 @@ def _study(key: str, result: StudyResult, drawn: list[list[Picture]]) -> StudyVi
 
 def _picture(key: str, picture: Picture) -> PictureView:
     svg = named(themed(picture.svg), key, picture.kind.title, picture.sentence)
-    return PictureView(picture.kind.title, Markup(svg), picture.sentence, picture.readings)
+    return PictureView(picture.kind.title, Markup(svg), picture.sentence, picture.columns, picture.rows)
 
 
 def first_error(rows: Sequence[ReplayStep]) -> int:

@@ -20,6 +20,7 @@ try:
 except ImportError as missing:
     raise MissingExtra("a chart", "plots") from missing
 
+CUT = "Intervals are cut at the top of the picture."
 WIDTH, HEIGHT = 400, 230  # of the plotting area, in px: legible on a phone, not lost on a desk
 
 
@@ -48,12 +49,13 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A chart and its text twin: a sentence, and the readings whose curves are its points."""
+    """A chart and its text twin: a sentence and a table."""
 
     kind: Kind
     svg: str
     sentence: str
-    readings: tuple[Reading, ...]
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]  # its points, as a table
 
 
 KINDS = (
@@ -71,6 +73,15 @@ KINDS = (
         steps=True,
     ),
     Kind("hazard", "Hazard by step", "chance of a first error", (Series("hazard", "measured", "blue"),)),
+    Kind(
+        "error",
+        "Errors by step, after earlier errors too",
+        "chance of an error",
+        (
+            Series("free_running_error", "on its own output", "blue"),
+            Series("teacher_forced_error", "on the expert's", "orange", (6, 3)),
+        ),
+    ),
     Kind(
         "occupancy",
         "On track, after errors and recoveries",
@@ -109,14 +120,39 @@ def pictures(readings: Sequence[Reading]) -> list[Picture]:
 def picture(kind: Kind, readings: Sequence[Reading]) -> Picture | None:
     """One picture, or None where its measured curve is not among the readings."""
     found = [(series, _find(series, readings)) for series in kind.series]
-    shown = [(series, reading) for series, reading in found if reading is not None]
-    if found[0][1] is None or found[0][1].curve is None:
+    measured = found[0][1].curve if found[0][1] is not None else None
+    if measured is None:
         return None
-    x = found[0][1].curve.x
-    lines = [(series, reading, _curve(reading, x)) for series, reading in shown]
-    chart = _chart(kind, [(series, curve) for series, _, curve in lines], readable(found[0][1].curve.x_name))
-    sentence = " ".join(_sentence(series, curve) for series, _, curve in lines)
-    return Picture(kind, _svg(chart), sentence, tuple(reading for _, reading in shown))
+    lines = [(series, _curve(reading, measured.x)) for series, reading in found if reading is not None]
+    top = _top(kind, lines)
+    cut = any(high > top for _, curve in lines for high in curve.high)
+    said = [_sentence(series, curve) for series, curve in lines] + [
+        "Intervals are cut at the top of the picture."
+    ] * cut
+    chart = _chart(kind, lines, readable(measured.x_name), top)
+    columns = (measured.x_name, *(series.label for series, _ in lines), "n")
+    return Picture(kind, _svg(chart), " ".join(said), columns, _table(lines))
+
+
+def _top(kind: Kind, lines: list[tuple[Series, Curve]]) -> float:
+    """Where the y axis ends: wide intervals of the last few rollouts must not flatten the rest."""
+    if math.isfinite(kind.top):
+        return kind.top
+    highs = [v for _, curve in lines for v in curve.high if math.isfinite(v)]
+    values = [v for _, curve in lines for v in curve.value if math.isfinite(v)]
+    most = max(values, default=0.0)
+    return min(max([*highs, most]), 2.5 * most) if most > 0 else max([*highs, 1e-9])
+
+
+def _table(lines: list[tuple[Series, Curve]]) -> tuple[tuple[str, ...], ...]:
+    """A row an x of the measured curve; where another curve has no such x its cell is empty."""
+    cells = [
+        {x: estimate(v, low, high) for x, v, low, high in zip(c.x, c.value, c.low, c.high, strict=True)}
+        for _, c in lines
+    ]
+    measured = lines[0][1]
+    points = zip(measured.x, measured.n, strict=True)
+    return tuple((number(x), *(cell.get(x, "") for cell in cells), str(n)) for x, n in points)
 
 
 def _find(series: Series, readings: Sequence[Reading]) -> Reading | None:
@@ -141,10 +177,9 @@ def _sentence(series: Series, curve: Curve) -> str:
     return f"{series.label}: not estimable."
 
 
-def _chart(kind: Kind, lines: list[tuple[Series, Curve]], x_name: str) -> alt.LayerChart:
+def _chart(kind: Kind, lines: list[tuple[Series, Curve]], x_name: str, top: float) -> alt.LayerChart:
     """Bands under lines, one colour and one dash a series; the measured one on top."""
-    domain = alt.Undefined if math.isnan(kind.top) else [0, kind.top]
-    scale = alt.Scale(zero=kind.zero, domain=domain, nice=True)
+    scale = alt.Scale(zero=kind.zero, domainMax=top, clamp=True, nice=True)
     shape: Literal["step-after", "linear"] = "step-after" if kind.steps else "linear"
     x = alt.X("x:Q", title=x_name, scale=alt.Scale(nice=False), axis=alt.Axis(tickMinStep=1))
     level = alt.Chart({"values": [{"value": 0}]})
@@ -217,6 +252,9 @@ def _styled(chart: alt.LayerChart) -> alt.LayerChart:
 
 
 def _svg(chart: alt.LayerChart) -> str:
+    """The chart as SVG, without what only an interactive one needs and to a tenth of a pixel."""
     svg: str = vl_convert.vegalite_to_svg(chart.to_dict())
-    empty = r'<path class="(?:back|fore)ground"[^>]* d="(?:M0,0h0v0h0Z)?"[^>]*/>'
-    return re.sub(empty, "", svg)
+    svg = re.sub(r'<path class="(?:back|fore)ground"[^>]* d="(?:M0,0h0v0h0Z)?"[^>]*/>', "", svg)
+    svg = re.sub(r' (?:class|role|aria-[a-z]+|pointer-events|xmlns:xlink|version)="[^"]*"', "", svg)
+    svg = re.sub(r' (?:opacity="1"|font-weight="normal"|fill-opacity="1")', "", svg)
+    return re.sub(r"(\d+\.\d)\d+", r"\1", svg)
