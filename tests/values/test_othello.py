@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from deadreckon.contracts import Rows
+from deadreckon.errors import BadText, IllegalAction
 from deadreckon.seeds import Purpose, generator
 from deadreckon.worlds.bitboards import nth_square
 from deadreckon.worlds.othello import Othello
@@ -136,7 +137,31 @@ def test_the_nth_square_is_the_nth_in_board_order() -> None:
 def test_batched_methods_take_an_empty_batch() -> None:
     world = Othello()
     rows = world.pack([])
-    assert rows.shape == (0, 6)
-    assert world.unpack(rows) == []
+    assert rows.shape == (0, 4)
+    assert world.unpack(rows) == world.batch_show(rows) == []
     assert len(world.batch_policy(rows)[0]) == len(world.batch_wrong(rows)) == len(world.batch_done(rows)) == 0
-    assert world.batch_step(rows, np.zeros(0, np.int64)).shape == (0, 6)
+    assert world.batch_step(rows, np.zeros(0, np.int64)).shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "....../....../..ox../..xo../....../...... w 0 -",  # black begins
+        "....../....../..ox../..xo../...... b 0 -",
+        "....../....../..oz../..xo../....../...... b 0 -",
+        "....../....../..ox../..xo../....../...... b 0 d3,i9",
+        "....../....../..ox../..xo../....../...... b -2 -",
+    ],
+)
+def test_what_is_no_position_is_refused(text: str) -> None:
+    with pytest.raises(BadText):
+        Othello().restore(text)
+
+
+def test_an_illegal_move_and_a_needless_pass_are_refused() -> None:
+    world, state = Othello(), first_position(8)
+    for action in (0, PASS):
+        assert not world.allows(state, action)
+        assert action in world.wrong(state)
+        with pytest.raises(IllegalAction):
+            world.step(state, action)

@@ -29,6 +29,7 @@ from deadreckon.worlds.position import (
     read_position,
     show_position,
     show_positions,
+    sides_of,
     unpack_positions,
 )
 
@@ -37,7 +38,7 @@ OPENING_PLIES = 4
 
 _TEXTS = (*NAMES, "")  # by code; -1 is the last
 _BITS = np.array([*(1 << square for square in range(64)), 0], np.uint64)  # by action
-_AREAS = np.array([AREAS.get(size, 0) for size in range(9)], np.uint64)
+_AREAS = np.array([AREAS.get(size, 0) for size in range(16)], np.uint64)
 _SQUARES = {size: tuple(square for square in range(64) if area >> square & 1) for size, area in AREAS.items()}
 
 
@@ -88,7 +89,7 @@ class Othello:
         return [square for square in _SQUARES[state.size] if found >> square & 1]
 
     def _found(self, state: Position) -> int:
-        own, other = _sides(state)
+        own, other = sides_of(state)
         return _moves(own, other, AREAS[state.size])
 
     def allows(self, state: Position, action: int) -> bool:
@@ -101,12 +102,12 @@ class Othello:
         """Place a disc and flip, or pass. IllegalAction where `allows` is False."""
         if not self.allows(state, action):
             raise IllegalAction(f"{NAMES[action]} is not legal in {self.show(state)!r}: ask legal() first")
-        own, other = _sides(state)
+        own, other = sides_of(state)
         disc = 0 if action == PASS else 1 << action
         flipped = flips(disc, own, other)
         own, other = own | disc | flipped, other ^ flipped
         black, white = (other, own) if state.mover else (own, other)
-        return Position(black, white, 1 - state.mover, state.ply + 1, state.size, state.opening)
+        return Position(black, white, state.ply + 1, state.size, state.opening)
 
     def done(self, state: Position) -> bool:
         """Neither player can move."""
@@ -180,7 +181,7 @@ class Othello:
         )
 
     def pack(self, states: Sequence[Position]) -> Rows:
-        """Rows (n, 6): black, white (the 64 bits as a signed integer), mover, ply, size, opening in base 128."""
+        """Rows (n, 4), as in `pack_positions`."""
         return pack_positions(states)
 
     def unpack(self, rows: Rows) -> list[Position]:
@@ -229,7 +230,7 @@ class Othello:
     def batch_wrong(self, rows: Rows) -> Codes:
         """`wrong` of each row: (n, most illegal actions)."""
         found, passes = _batch_legal(rows)
-        return _listed(_AREAS[rows[:, 4]] & ~found, ~passes)
+        return _listed(_AREAS[rows[:, 3] & 15] & ~found, ~passes)
 
     def batch_mend(self, rows: Rows) -> Codes:
         """-1 everywhere: no state is wrong."""
@@ -242,17 +243,14 @@ class Othello:
 
     def batch_step(self, rows: Rows, codes: Codes) -> Rows:
         """`step` of each row."""
-        own, other, _ = _batch_sides(rows)
+        own, other = rows[:, 0].view(np.uint64), rows[:, 1].view(np.uint64)
         disc = _BITS[codes]
         flipped = flips(disc, own, other)
-        own, other = own | disc | flipped, other ^ flipped
-        white_moved = rows[:, 2] == 1
         after = np.empty(rows.shape[::-1], np.int64)  # by columns: they are worked on one at a time
-        after[0] = np.where(white_moved, other, own).view(np.int64)
-        after[1] = np.where(white_moved, own, other).view(np.int64)
-        after[2] = 1 - rows[:, 2]
-        after[3] = rows[:, 3] + 1
-        after[4:] = rows[:, 4:].T
+        after[0] = (other ^ flipped).view(np.int64)
+        after[1] = (own | disc | flipped).view(np.int64)
+        after[2] = rows[:, 2] + 1
+        after[3] = rows[:, 3]
         return after.T
 
     def batch_show(self, rows: Rows) -> list[str]:
@@ -264,14 +262,9 @@ class Othello:
         return [_TEXTS[code] for code in codes.tolist()]
 
 
-def _sides(state: Position) -> tuple[int, int]:
-    return (state.white, state.black) if state.mover else (state.black, state.white)
-
-
 def _batch_sides(rows: Rows) -> tuple[U64, U64, U64]:
     """Own discs, the opponent's, and the board's squares."""
-    black, white, white_moves = rows[:, 0].view(np.uint64), rows[:, 1].view(np.uint64), rows[:, 2] == 1
-    return np.where(white_moves, white, black), np.where(white_moves, black, white), _AREAS[rows[:, 4]]
+    return rows[:, 0].view(np.uint64), rows[:, 1].view(np.uint64), _AREAS[rows[:, 3] & 15]
 
 
 def _batch_legal(rows: Rows) -> tuple[U64, NDArray[np.bool_]]:

@@ -8,6 +8,7 @@ from itertools import product
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from deadreckon.contracts import Rows
 from deadreckon.errors import BadText
@@ -17,7 +18,7 @@ PASS = 64  # the action; a move is the number of its square, 8 * row + column
 NAMES = (*(f"{'abcdefgh'[square % 8]}{square // 8 + 1}" for square in range(64)), "pass")  # by action
 ACTIONS = {name: action for action, name in enumerate(NAMES)}
 
-_LONGEST_OPENING = 9  # what fits into the packed form
+_LONGEST_OPENING = 8  # what fits into the packed form
 _EXAMPLE = "....../....../..ox../..xo../....../...... b 0 -"
 
 
@@ -26,17 +27,26 @@ class Position(NamedTuple):
 
     black: int
     white: int
-    mover: int  # 0 black, 1 white
     ply: int  # plies since the first position, those of the opening and passes included
     size: int
     opening: tuple[int, ...]  # the actions from the first position to the start state
+
+    @property
+    def mover(self) -> int:
+        """Whose turn it is: 0 black, 1 white; they alternate, for a pass is a ply."""
+        return self.ply & 1
+
+
+def sides_of(state: Position) -> tuple[int, int]:
+    """The mover's discs and the other's."""
+    return (state.white, state.black) if state.mover else (state.black, state.white)
 
 
 def first_position(size: int) -> Position:
     """Four discs in the middle, black to move."""
     low = size // 2 - 1
     here, across = 9 * low, 9 * low + 1  # upper left square of the four, and the one to its right
-    return Position(1 << across | 1 << here + 8, 1 << here | 1 << here + 9, 0, 0, size, ())
+    return Position(1 << across | 1 << here + 8, 1 << here | 1 << here + 9, 0, size, ())
 
 
 def board(state: Position) -> tuple[str, ...]:
@@ -58,26 +68,32 @@ def _row_texts(size: int) -> list[str]:
 
 def show_position(state: Position) -> str:
     """Rows, mover, ply and opening, as in the example; ``-`` for no opening."""
-    return "/".join(board(state)) + _tail(state.mover, state.ply, state.opening)
+    return "/".join(board(state)) + _tail(state.ply, state.opening)
 
 
 @lru_cache(maxsize=4096)
-def _tail(mover: int, ply: int, opening: tuple[int, ...]) -> str:
-    return f" {'bw'[mover]} {ply} {','.join(NAMES[action] for action in opening) or '-'}"
+def _tail(ply: int, opening: tuple[int, ...]) -> str:
+    return f" {'bw'[ply & 1]} {ply} {','.join(NAMES[action] for action in opening) or '-'}"
 
 
 def show_positions(rows: Rows) -> list[str]:
     """`show_position` of each packed row."""
     shown = [""] * len(rows)
-    for size in np.unique(rows[:, 4]).tolist():
-        lines = np.flatnonzero(rows[:, 4] == size)
+    white_moves, sizes = rows[:, 2] & 1 == 1, rows[:, 3] & 15
+    black, white = np.where(white_moves, rows[:, (1, 0)].T, rows[:, :2].T)
+    for size in np.unique(sizes).tolist():
+        lines = np.flatnonzero(sizes == size)
         texts, ternary = np.array([f"{text}/" for text in _row_texts(size)], np.bytes_), np.array(_TERNARY)
-        octets = np.ascontiguousarray(rows[lines, :2], "<i8").view(np.uint8).reshape(-1, 2, 8)[:, :, :size]
-        boards = texts[ternary[octets[:, 0]] + 2 * ternary[octets[:, 1]]].view(f"S{size * (size + 1)}")[:, 0]
-        heads = boards.astype(np.str_).tolist()
-        for line, head, (mover, ply, _, opening) in zip(lines, heads, rows[lines, 2:].tolist(), strict=True):
-            shown[line] = head[:-1] + _tail(mover, ply, _unpacked(opening))
+        numbers = ternary[_octets(black[lines], size)] + 2 * ternary[_octets(white[lines], size)]
+        heads = texts[numbers].view(f"S{size * (size + 1)}")[:, 0].astype(np.str_).tolist()
+        for line, head, (ply, made) in zip(lines, heads, rows[lines, 2:].tolist(), strict=True):
+            shown[line] = head[:-1] + _tail(ply, _unpacked(made >> 4))
     return shown
+
+
+def _octets(boards: NDArray[np.int64], size: int) -> NDArray[np.uint8]:
+    """The rows of each board, a byte each, from the top: (n, size)."""
+    return boards.astype("<i8").view(np.uint8).reshape(-1, 8)[:, :size]
 
 
 def read_position(text: str) -> Position:
@@ -92,9 +108,10 @@ def read_position(text: str) -> Position:
     plausible = parts[2].isascii() and parts[2].isdigit() and len(parts[2]) <= 3
     if not plausible or len(names) > _LONGEST_OPENING or not ACTIONS.keys() >= {*names}:
         raise BadText(f"{text!r} has no such ply or opening: write a number and moves, like {_EXAMPLE!r}")
+    if int(parts[2]) & 1 != "bw".index(parts[1]):
+        raise BadText(f"{text!r} has the wrong player to move: black moves at even plies, white at odd ones")
     black, white = (_bits(rows, disc) for disc in "xo")
-    opening = tuple(ACTIONS[name] for name in names)
-    return Position(black, white, "bw".index(parts[1]), int(parts[2]), size, opening)
+    return Position(black, white, int(parts[2]), size, tuple(ACTIONS[name] for name in names))
 
 
 def _bits(rows: Sequence[str], disc: str) -> int:
@@ -102,15 +119,17 @@ def _bits(rows: Sequence[str], disc: str) -> int:
 
 
 def pack_positions(states: Sequence[Position]) -> Rows:
-    """Rows (n, 6): black, white (64 bits as a signed integer), mover, ply, size, opening in base 128."""
-    rows = [(s.black, s.white, s.mover, s.ply, s.size, _packed(s.opening)) for s in states]
-    return np.array(rows, np.uint64).reshape(-1, 6).view(np.int64)
+    """Rows (n, 4): the mover's discs, the other's (64 bits as a signed integer), ply, size + 16 * packed opening."""
+    rows = [(*sides_of(state), state.ply, state.size + (_packed(state.opening) << 4)) for state in states]
+    return np.array(rows, np.uint64).reshape(-1, 4).view(np.int64)
 
 
 def unpack_positions(rows: Rows) -> list[Position]:
     """Inverse of `pack_positions`."""
     plain = np.ascontiguousarray(rows).view(np.uint64).tolist()
-    return [Position(*row[:5], _unpacked(row[5])) for row in plain]
+    sides = ((row[1], row[0]) if row[2] & 1 else (row[0], row[1]) for row in plain)
+    made = ((row[2], row[3] & 15, _unpacked(row[3] >> 4)) for row in plain)
+    return [Position(*discs, *rest) for discs, rest in zip(sides, made, strict=True)]
 
 
 @lru_cache(maxsize=4096)
