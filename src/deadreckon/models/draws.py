@@ -21,27 +21,40 @@ Bools = NDArray[np.bool_]
 WORDS = 4  # draws in one block of the counter
 
 
-def log_law(logits: F32 | F64, temperature: F64) -> F64:
-    """log softmax(logits / temperature) of each row, in float64: (n, vocab), (n,) -> (n, vocab).
+class Laws:
+    """softmax(logits / temperature) of each row, in float64.
 
     Temperature 0 is the limit: all mass on the highest logit, the first of them where they tie.
     """
-    greedy = temperature <= 0.0
-    z = logits.astype(np.float64) / np.where(greedy, 1.0, temperature)[:, None]
-    z -= z.max(axis=1, keepdims=True)
-    logp: F64 = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
-    if greedy.any():
-        best = logits[greedy].argmax(axis=1)
-        logp[greedy] = np.where(np.arange(logits.shape[1]) == best[:, None], 0.0, -np.inf)
-    return logp
 
+    def __init__(self, logits: F32 | F64, temperature: F64):
+        """logits (n, vocab), temperature (n,)."""
+        greedy = temperature <= 0.0
+        z = logits.astype(np.float64)
+        z /= np.where(greedy, 1.0, temperature)[:, None]
+        z -= z.max(axis=1, keepdims=True)
+        if greedy.any():
+            best = logits[greedy].argmax(axis=1)
+            z[greedy] = np.where(np.arange(z.shape[1]) == best[:, None], 0.0, -np.inf)
+        self.z: F64 = z
+        self.mass: F64 = np.exp(z)  # not normalised
+        self.total: F64 = self.mass.sum(axis=1)
 
-def entropy(logp: F64) -> F64:
-    """-sum p log p of each row (nats): (n, vocab) -> (n,)."""
-    terms = np.zeros_like(logp)
-    np.multiply(np.exp(logp), logp, out=terms, where=logp > -np.inf)
-    total: F64 = 0.0 - terms.sum(axis=1)
-    return total
+    def draw(self, uniforms: F64) -> Ints:
+        """Inverse-CDF symbols: (n,) in [0, 1) -> (n,)."""
+        return pick(np.cumsum(self.mass, axis=1), uniforms)
+
+    def logp(self, symbols: Ints) -> F64:
+        """Log-probability (nats) of one symbol a row: (n,) -> (n,)."""
+        found: F64 = self.z[np.arange(len(symbols)), symbols] - np.log(self.total)
+        return found
+
+    def entropy(self) -> F64:
+        """-sum p log p of each row (nats): (n,)."""
+        mean = np.where(self.mass > 0.0, self.z, 0.0)
+        mean *= self.mass
+        found: F64 = np.log(self.total) - mean.sum(axis=1) / self.total
+        return found
 
 
 class Draws:
@@ -66,11 +79,6 @@ class Draws:
             )
         found: F64 = self.words[live, token % WORDS]
         return found
-
-
-def draw(logp: F64, uniforms: F64) -> Ints:
-    """Inverse-CDF symbols: (n, vocab), (n,) -> (n,)."""
-    return pick(np.cumsum(np.exp(logp), axis=1), uniforms)
 
 
 class Stops:
@@ -132,10 +140,10 @@ def write(pen: Pen, asks: Sequence[Ask], sample: int, vocabulary: Tokenizer) -> 
     cuts: list[str | None] = [None] * len(asks)
     live, token = np.flatnonzero(most > 0), 0
     while len(live):
-        laws = log_law(pen.logits(live), heat[live])
-        symbols = draw(laws, draws.at(token, live))
-        logp[live] += laws[np.arange(len(live)), symbols]
-        spread[live] += entropy(laws)
+        laws = Laws(pen.logits(live), heat[live])
+        symbols = laws.draw(draws.at(token, live))
+        logp[live] += laws.logp(symbols)
+        spread[live] += laws.entropy()
         drawn[live, token] = symbols
         pen.push(live, symbols)
         token += 1
@@ -160,16 +168,17 @@ def score(pen: Pen, heat: F64, texts: Sequence[Sequence[Sequence[int]]]) -> list
     """
     pen.rewind()
     everyone: Ints = np.arange(len(texts))
-    first = log_law(pen.logits(everyone), heat)
+    laws = Laws(pen.logits(everyone), heat)
+    first: F64 = laws.z - np.log(laws.total)[:, None]
     scores = [np.array([first[i, ids[0]] if ids else 0.0 for ids in some]) for i, some in enumerate(texts)]
     for turn in range(max(map(len, texts), default=0)):
         size = np.array([len(some[turn]) if turn < len(some) else 0 for some in texts])
         for at in range(1, int(size.max())):
             live = np.flatnonzero(size > at)
             pen.push(live, np.array([texts[i][turn][at - 1] for i in live.tolist()]))
-            laws = log_law(pen.logits(live), heat[live])
-            for j, i in enumerate(live.tolist()):
-                scores[i][turn] += laws[j, texts[i][turn][at]]
+            found = Laws(pen.logits(live), heat[live]).logp(np.array([texts[i][turn][at] for i in live.tolist()]))
+            for i, value in zip(live.tolist(), found.tolist(), strict=True):
+                scores[i][turn] += value
         if size.max() > 1:
             pen.rewind()
     return scores

@@ -30,24 +30,33 @@ Bools = NDArray[np.bool_]
 Logits = NDArray[np.float32]
 
 
-def rms(x: Tensor, eps: Tensor) -> Tensor:
-    """`gpt.norm` in four launches; eps holds `EPS`, of shape (1,)."""
+def scale(x: Tensor, eps: Tensor) -> Tensor:
+    """1 / sqrt(mean(x^2) + eps) along the last axis, which is kept; eps holds `EPS`, of shape (1,)."""
     size = torch.linalg.vector_norm(x, 2, -1, keepdim=True)
-    return x * torch.addcmul(eps, size, size, value=1 / x.shape[-1]).rsqrt_()
+    return torch.addcmul(eps, size, size, value=1 / x.shape[-1]).rsqrt_()
+
+
+def rms(x: Tensor, eps: Tensor) -> Tensor:
+    """`gpt.norm`."""
+    return x * scale(x, eps)
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One block's matrices, (in, out); `turn` (span, heads, head/2) rotates and scales q."""
+    """One block's matrices, (in, out), and its cache, (rows * heads, span, head) and flat."""
 
     qkv: Tensor
-    turn: Tensor
+    gain: Tensor  # (2 * heads, 1): of q, 1 / sqrt(head) included, then ones for k
     out: Tensor
     up: Tensor
     down: Tensor
+    keys: Tensor
+    values: Tensor
+    flat_keys: Tensor
+    flat_values: Tensor
 
 
-def as_layer(block: Block, config: GPTConfig, turn: Tensor) -> Layer:
+def as_layer(block: Block, config: GPTConfig, rows: int, span: int) -> Layer:
     """The block with the halves of q and k interleaved: (x[i], x[i + head/2]) become neighbours."""
     width, heads, head = config.width, config.heads, config.head
     pairs = torch.arange(head).view(2, head // 2).T.reshape(-1)
@@ -55,41 +64,51 @@ def as_layer(block: Block, config: GPTConfig, turn: Tensor) -> Layer:
     qkv[:2] = qkv[:2][:, :, pairs]
     gain = block.attn.gain.detach().float() / math.sqrt(head)
     matrices = (block.attn.out, block.mlp.up, block.mlp.down)
+    flat = [torch.from_numpy(np.zeros((rows * heads * span, head), np.float32)) for _ in range(2)]  # untouched pages
     return Layer(
         qkv.view(3 * width, width).T.contiguous(),
-        turn[:, None, :] * gain[:, None],
+        torch.cat([gain, torch.ones(heads)])[:, None],
         *(m.weight.detach().float().T.contiguous() for m in matrices),
+        *(cache.view(rows * heads, span, head) for cache in flat),
+        *flat,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The rows whose context ends at `end`."""
+
+    end: int
+    mask: Tensor  # (R * heads, N, end): 0 where seen, else -inf
+    uses: Tensor  # (R * heads, 1, 1): whether a row is one of them
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
     """Where a launch reads and writes: computed once, used by every layer. R rows, N symbols a row."""
 
-    flat: Tensor  # (R * N,) positions
-    turn: Tensor  # (R * N, 1, head/2) rotation of k
-    write: Tensor  # (R * N * heads,) rows of the flattened cache
-    views: list[tuple[int, Tensor, Tensor]]  # context, mask (R * heads, N, context), rows that use it (R * heads, 1, 1)
+    turn: Tensor  # (R * N, 1, head/2): rotations
+    write: Tensor  # (R * N * heads,): rows of the flat cache
+    views: list[View]
 
 
 class Engine:
     """Weights and cache of one session of `rows` rows."""
 
     def __init__(self, network: GPT, rows: int):
-        """Copies the weights as float32; allocates 8 * rows * layers * context * width bytes."""
+        """Copies the weights as float32; the cache takes at most 8 * rows * layers * span * width bytes."""
         config = network.config
         self.config, self.rows = config, rows
-        self.span = -(-(config.context + 1) // BUCKET) * BUCKET  # its last position is never read
+        self.span = -(-config.context // BUCKET) * BUCKET + 1  # the last place takes what nobody reads
+        self.layers = [as_layer(b, config, rows, self.span) for b in network.blocks if isinstance(b, Block)]
         cos, sin = rope_table(GPTConfig(config.vocab, self.span, config.layers, config.width, config.head))
-        self.turn = torch.complex(cos, sin)
-        self.layers = [as_layer(b, config, self.turn) for b in network.blocks if isinstance(b, Block)]
+        self.turn = torch.complex(cos, sin)[:, None]
         self.embed = norm(network.embed.weight.detach().float())
         self.head = network.head.weight.detach().float().T.contiguous()
-        self.k = torch.zeros(config.layers, rows * config.heads * self.span, config.head)
-        self.v = torch.zeros_like(self.k)
         self.first = (torch.arange(rows * config.heads) * self.span).view(rows, 1, config.heads)
         self.eps = torch.tensor([EPS])
 
+    @torch.inference_mode()
     def launch(self, tokens: Ints, start: Ints, last: Ints, real: Bools) -> Logits:
         """Read tokens (R, N) at positions start (R,) onwards; logits (R, vocab) after each row's symbol `last`.
 
@@ -97,46 +116,48 @@ class Engine:
         they are written again.
         """
         n = tokens.shape[1]
-        with torch.inference_mode():
-            places = self._places(start, n, real)
-            x = self.embed[torch.from_numpy(tokens.reshape(-1))]
-            for i, layer in enumerate(self.layers):
-                x = torch.addmm(x, self._attend(i, layer, x, places), layer.out)
-                up = (rms(x, self.eps) @ layer.up).relu_()
-                x = torch.addmm(x, up.square_(), layer.down)
-            if n > 1:
-                x = x.view(self.rows, n, -1)[torch.arange(self.rows), torch.from_numpy(last)]
-            logits = rms(x, self.eps) @ self.head
-            logits[:, BEGIN] = -math.inf
-            found: Logits = logits.numpy()
-            return found
+        places = self._places(start, n, real)
+        x = self.embed.index_select(0, torch.from_numpy(tokens.reshape(-1)))
+        for layer in self.layers:
+            x = torch.addmm(x, self._attend(layer, x, places), layer.out)
+            up = torch.mm(rms(x, self.eps), layer.up).relu_()
+            x = torch.addmm(x, up.square_(), layer.down)
+        if n > 1:
+            x = x.view(self.rows, n, -1)[torch.arange(self.rows), torch.from_numpy(last)]
+        logits = torch.mm(rms(x, self.eps), self.head)
+        logits[:, BEGIN] = -math.inf
+        found: Logits = logits.numpy()
+        return found
 
     def _places(self, start: Ints, n: int, real: Bools) -> Places:
         at = torch.from_numpy(np.minimum(start[:, None] + np.arange(n), self.span - 1))  # (R, N)
-        ends = np.minimum(-(-(start + n) // BUCKET) * BUCKET, self.span)
+        ends = np.minimum(-(-(start + n) // BUCKET) * BUCKET, self.span - 1)
         heads, views = self.config.heads, []
         for end in np.unique(ends[real]).tolist():
-            seen = torch.arange(end) <= at[:, :, None]  # (R, N, end)
-            mask = torch.zeros(seen.shape).masked_fill_(~seen, -math.inf)
+            unseen = torch.arange(end) > at[:, :, None]  # (R, N, end)
+            mask = torch.zeros(unseen.shape).masked_fill_(unseen, -math.inf)
             uses = torch.from_numpy(ends == end)[:, None].expand(self.rows, heads).reshape(-1, 1, 1)
-            views.append((end, mask[:, None].expand(-1, heads, -1, -1).reshape(-1, n, end), uses))
-        flat = at.reshape(-1)
-        return Places(flat, self.turn[flat][:, None], (self.first + at[:, :, None]).reshape(-1), views)
+            views.append(View(end, mask[:, None].expand(-1, heads, -1, -1).reshape(-1, n, end), uses))
+        return Places(self.turn[at.reshape(-1)], (self.first + at[:, :, None]).reshape(-1), views)
 
-    def _attend(self, i: int, layer: Layer, x: Tensor, places: Places) -> Tensor:
+    def _attend(self, layer: Layer, x: Tensor, places: Places) -> Tensor:
         """Write this layer's keys and values, and mix the values: x (R * N, width) -> (R * N, width)."""
         rows, heads, head = self.rows, self.config.heads, self.config.head
-        qkv = (rms(x, self.eps) @ layer.qkv).view(-1, 3, heads, head)
-        n = len(qkv) // rows
-        pairs = torch.view_as_complex(rms(qkv[:, :2], self.eps).view(-1, 2, heads, head // 2, 2))
-        q = torch.view_as_real(pairs[:, 0] * layer.turn.index_select(0, places.flat)).view(rows, n, heads, head)
-        q = q.transpose(1, 2).reshape(rows * heads, n, head)
-        self.k[i].index_copy_(0, places.write, torch.view_as_real(pairs[:, 1] * places.turn).view(-1, head))
-        self.v[i].index_copy_(0, places.write, qkv[:, 2].reshape(-1, head))
-        keys, values = (cache[i].view(rows * heads, self.span, head) for cache in (self.k, self.v))
-        mixed = torch.empty(0)
-        for j, (end, mask, uses) in enumerate(places.views):
-            weights = torch.baddbmm(mask, q, keys[:, :end].mT).softmax(-1)
-            found = torch.bmm(weights, values[:, :end])
-            mixed = torch.where(uses, found, mixed) if j else found
-        return mixed.view(rows, heads, n, head).transpose(1, 2).reshape(rows * n, -1)
+        count, width = x.shape
+        qkv = torch.mm(rms(x, self.eps), layer.qkv)
+        qk = qkv[:, : 2 * width].view(count, 2 * heads, head)
+        pairs = torch.view_as_complex((qk * (scale(qk, self.eps) * layer.gain)).view(count, 2 * heads, head // 2, 2))
+        layer.flat_keys.index_copy_(0, places.write, torch.view_as_real(pairs[:, heads:] * places.turn).view(-1, head))
+        layer.flat_values.index_copy_(0, places.write, qkv[:, 2 * width :].reshape(-1, head))
+        q = torch.view_as_real(pairs[:, :heads] * places.turn)
+        if count > rows:
+            q = q.view(rows, -1, heads, head).transpose(1, 2)
+        q, mixed = q.reshape(rows * heads, -1, head), None
+        for view in places.views:
+            weights = torch.baddbmm(view.mask, q, layer.keys[:, : view.end].mT).softmax(-1)
+            found = torch.bmm(weights, layer.values[:, : view.end])
+            mixed = found if mixed is None else torch.where(view.uses, found, mixed)
+        assert mixed is not None
+        if count > rows:
+            mixed = mixed.view(rows, heads, -1, head).transpose(1, 2)
+        return mixed.reshape(count, width)
