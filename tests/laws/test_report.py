@@ -11,6 +11,7 @@ from base64 import b64encode
 from collections import Counter
 from hashlib import sha256
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -277,6 +278,15 @@ def test_an_interval_that_leaves_the_picture_is_said_to_be_cut(synthetic_study: 
     drawn = [plots.pictures([dataclasses.replace(hazard, curve=c)])[0] for c in (hazard.curve, wide)]
     assert [p.sentence.endswith(plots.CUT) for p in drawn] == [False, True]
     assert "[0.05, 1]" in drawn[1].rows[-1][1]
+
+
+def test_a_chart_says_its_numbers_in_full(synthetic_study: StudyResult) -> None:
+    """Coordinates are rounded to save bytes; the labels of the axes are not coordinates."""
+    (hazard,) = plots.pictures(synthetic_study.arms[0].readings[4:5])
+    labels = [float(v) for v in re.findall(r">(0\.\d+)</text>", hazard.svg)]
+    steps = {round(b - a, 6) for a, b in pairwise(labels)}
+    assert len(labels) > 3
+    assert len(steps) == 1
 
 
 def test_numbers_say_what_is_missing() -> None:

@@ -256,5 +256,5 @@ def _svg(chart: alt.LayerChart) -> str:
     svg: str = vl_convert.vegalite_to_svg(chart.to_dict())
     svg = re.sub(r'<path class="(?:back|fore)ground"[^>]* d="(?:M0,0h0v0h0Z)?"[^>]*/>', "", svg)
     svg = re.sub(r' (?:class|role|aria-[a-z]+|pointer-events|xmlns:xlink|version)="[^"]*"', "", svg)
-    svg = re.sub(r' (?:opacity="1"|font-weight="normal"|fill-opacity="1")', "", svg)
-    return re.sub(r"(\d+\.\d)\d+", r"\1", svg)
+    svg = re.sub(r' (?:opacity="1"|font-weight="normal")', "", svg)
+    return re.sub(r' (?:d|transform|x2|y2)="[^"]*"', lambda place: re.sub(r"(\.\d)\d+", r"\1", place[0]), svg)
