@@ -287,6 +287,7 @@ def test_a_chart_says_its_numbers_in_full(synthetic_study: StudyResult) -> None:
     steps = {round(b - a, 6) for a, b in pairwise(labels)}
     assert len(labels) > 3
     assert len(steps) == 1
+    assert min(steps) > 0
 
 
 def test_numbers_say_what_is_missing() -> None:
