@@ -24,7 +24,7 @@ _ONES, _HIGHS = 0x0101010101010101, 0x8080808080808080
 
 def moves(own: Board, other: Board, area: Board) -> Board:
     """The empty squares of `area` on which a disc of `own` flips one of `other`."""
-    found = own & 0
+    found = own ^ own
     for step, squares in _LINES:
         run = other & squares
         up = run & (own << step)
@@ -43,7 +43,7 @@ def moves(own: Board, other: Board, area: Board) -> Board:
 
 def flips(disc: Board, own: Board, other: Board) -> Board:
     """The discs of `other` that a new disc of `own` flips: `disc` is one bit, or none for a pass."""
-    found = own & 0
+    found = own ^ own
     for step, squares in _LINES:
         run = other & squares
         up = run & (disc << step)
@@ -80,4 +80,5 @@ def nth_square(boards: U64, n: U64) -> NDArray[np.int64]:
     shift = np.bitwise_count(before & _HIGHS).astype(np.uint64) << 3
     rank = n - (((counts << 8) >> shift) & 0xFF)
     octet = (boards >> shift) & 0xFF
-    return (shift + _RANKED.take((octet * 8 + rank).view(np.int64))).view(np.int64)
+    square: U64 = shift + _RANKED.take((octet * 8 + rank).view(np.int64))
+    return square.view(np.int64)

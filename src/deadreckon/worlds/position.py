@@ -127,9 +127,12 @@ def pack_positions(states: Sequence[Position]) -> Rows:
 def unpack_positions(rows: Rows) -> list[Position]:
     """Inverse of `pack_positions`."""
     plain = np.ascontiguousarray(rows).view(np.uint64).tolist()
-    sides = ((row[1], row[0]) if row[2] & 1 else (row[0], row[1]) for row in plain)
-    made = ((row[2], row[3] & 15, _unpacked(row[3] >> 4)) for row in plain)
-    return [Position(*discs, *rest) for discs, rest in zip(sides, made, strict=True)]
+    return [
+        Position(other, own, ply, made & 15, _unpacked(made >> 4))
+        if ply & 1
+        else Position(own, other, ply, made & 15, _unpacked(made >> 4))
+        for own, other, ply, made in plain
+    ]
 
 
 @lru_cache(maxsize=4096)
