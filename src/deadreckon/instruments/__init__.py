@@ -15,8 +15,27 @@ import polars as pl
 
 from deadreckon.contracts import Reading
 from deadreckon.errors import BadOption
-from deadreckon.instruments import cost, hazard, recovery, survival
+from deadreckon.instruments import calibration, cost, drift, forced, hazard, recovery, survival
 from deadreckon.instruments.arm import Arm, read
+from deadreckon.instruments.conditioning import self_conditioning, self_conditioning_first, self_conditioning_ratio
+from deadreckon.instruments.drift import excess_accumulated_error, log_loss_identity
+from deadreckon.instruments.forced import survival_gap_by_step, survival_gap_constant, survival_gap_mixed
+
+__all__ = [
+    "INSTRUMENTS",
+    "Arm",
+    "Instrument",
+    "excess_accumulated_error",
+    "log_loss_identity",
+    "measure",
+    "read",
+    "self_conditioning",
+    "self_conditioning_first",
+    "self_conditioning_ratio",
+    "survival_gap_by_step",
+    "survival_gap_constant",
+    "survival_gap_mixed",
+]
 
 Instrument = Callable[[Arm], Reading]
 
@@ -32,12 +51,26 @@ INSTRUMENTS: dict[str, Instrument] = {
     "weibull_shape": hazard.weibull_shape,
     "step_error": hazard.step_error,
     "free_running_error": hazard.free_running_error,
+    "teacher_forced_error": forced.teacher_forced_error,
+    "teacher_forced_error_exact": forced.teacher_forced_error_exact,
+    "survival_constant": forced.survival_constant,
+    "survival_by_step": forced.survival_by_step,
+    "survival_mixed": forced.survival_mixed,
     "occupancy": recovery.occupancy,
     "occupancy_law": recovery.occupancy_law,
     "error_rate": recovery.error_rate,
     "recovery_rate": recovery.recovery_rate,
     "recovery_rate_earned": recovery.recovery_rate_earned,
     "recovery_rate_unearned": recovery.recovery_rate_unearned,
+    "kl_free_running": drift.kl_free_running,
+    "kl_teacher_forced": drift.kl_teacher_forced,
+    "kl_reverse_free_running": drift.kl_reverse_free_running,
+    "kl_reverse_teacher_forced": drift.kl_reverse_teacher_forced,
+    "brier": calibration.brier,
+    "brier_reliability": calibration.brier_reliability,
+    "brier_resolution": calibration.brier_resolution,
+    "brier_uncertainty": calibration.brier_uncertainty,
+    "ece_debiased": calibration.ece_debiased,
     "cost_per_right_step": cost.cost_per_right_step,
 }
 

@@ -29,9 +29,11 @@ class Arm:
     on_error: OnError
     cluster: Ints  # (n,) resampling unit: the family where families are given, else the item
     clusters: int
+    labels: pl.Series  # (clusters,) the family or item behind each, to pair two arms by
     items: int
     rollout: Ints  # (n,) 0 ... rollouts-1
     home: Ints  # (rollouts,) cluster of each rollout
+    keys: pl.DataFrame  # (rollouts,) item, rollout
     weight: Floats  # (rollouts,)
     stop: NDArray[np.str_]  # (rollouts,) "" where not recorded
     length: Ints  # (rollouts,) steps that happened
@@ -50,14 +52,19 @@ class Arm:
     def per_cluster(self, values: Floats, rows: Bools) -> Floats:
         """Weighted totals (clusters,) of `values` (n,) over the chosen rows."""
         weighted = (values * self.weight[self.rollout])[rows]
-        return np.bincount(self.cluster[rows], weights=weighted, minlength=self.clusters)
+        return np.bincount(self.cluster[rows], weights=weighted, minlength=self.clusters).astype(float)
 
     def per_step(self, values: Floats, rows: Bools, at: Ints) -> Floats:
         """Weighted totals (clusters, steps) of `values` over the chosen rows, each at step `at` (from 0)."""
         width = int(at[rows].max()) + 1 if rows.any() else 0
         place = self.cluster[rows] * width + at[rows]
         weighted = (values * self.weight[self.rollout])[rows]
-        return np.bincount(place, weights=weighted, minlength=self.clusters * width).reshape(self.clusters, width)
+        totals = np.bincount(place, weights=weighted, minlength=self.clusters * width).astype(float)
+        return totals.reshape(self.clusters, width)
+
+    def steps_at(self) -> Ints:
+        """(n,) the step of each row, from 0."""
+        return np.asarray(self.steps["t"].to_numpy(), dtype=np.int64)
 
     def since_forced(self) -> Ints:
         """(n,) how many own steps came before this one since the last forced step; negative up to that step."""
@@ -100,7 +107,8 @@ def _arrays(rows: pl.DataFrame, on_error: OnError) -> Arm:
         pl.col("event").count().cast(pl.Int64).alias("length"),
     )
     named = len(groups) > 0 and (groups["family"] != "").all()
-    home = groups["family" if named else "item"].rank("dense").cast(pl.Int64).to_numpy() - 1
+    unit = "family" if named else "item"
+    home = groups[unit].rank("dense").cast(pl.Int64).to_numpy() - 1
     length = groups["length"].to_numpy()
     steps = rows.filter(pl.col("event").is_not_null())
     rollout = np.repeat(np.arange(len(groups)), length)
@@ -109,9 +117,11 @@ def _arrays(rows: pl.DataFrame, on_error: OnError) -> Arm:
         on_error=on_error,
         cluster=home[rollout],
         clusters=int(home.max()) + 1 if home.size else 0,
+        labels=groups[unit].unique().sort(),
         items=groups["item"].n_unique(),
         rollout=rollout,
         home=home,
+        keys=groups.select("item", "rollout"),
         weight=groups["weight"].to_numpy().astype(float),
         stop=groups["stop"].to_numpy().astype(str),
         length=length,
@@ -120,9 +130,25 @@ def _arrays(rows: pl.DataFrame, on_error: OnError) -> Arm:
     )
 
 
+def aligned(ours: Arm, theirs: Arm, first: Floats, second: Floats) -> tuple[Floats, Floats]:
+    """Two influences by cluster on the union of both arms' clusters, 0 where an arm lacks one."""
+    union = pl.concat([ours.labels, theirs.labels]).unique().sort()
+    columns = []
+    for arm, influence in ((ours, first), (theirs, second)):
+        spread = np.zeros((len(union), *influence.shape[1:]))
+        spread[union.search_sorted(arm.labels).to_numpy()] = influence
+        columns.append(spread)
+    return columns[0], columns[1]
+
+
 def cut_short(arm: Arm) -> Bools:
     """(rollouts,) ended by a limit or a fault: censored, possibly informative."""
     return np.isin(arm.stop, (Stop.CUT.value, Stop.FAULT.value))
+
+
+def both(*reasons: str) -> str:
+    """The reasons that are not empty, as one."""
+    return "; ".join(filter(None, reasons))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +166,7 @@ class Measure:
         low, high = (float(end) for end in interval)
         if np.isnan(low):
             few = "one item says nothing of how items differ" if arm.clusters < 2 else "nothing varies between items"
-            reason = "; ".join(filter(None, [reason, f"no interval: {few}"]))
+            reason = both(reason, f"no interval: {few}")
         return Reading(
             self.quantity, self.unit, float(value), low, high, LEVEL, arm.items, self.method, "", reason, curve
         )

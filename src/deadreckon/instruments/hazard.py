@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy import optimize
 
@@ -11,7 +13,6 @@ from deadreckon.instruments.arm import Arm, Bools, Measure, curve
 from deadreckon.instruments.stats import (
     Estimate,
     Floats,
-    log_interval,
     mean_interval,
     proportion_interval,
     ratio,
@@ -60,7 +61,7 @@ def error_rate_of(arm: Arm, rows: Bools, quantity: str) -> Reading:
     measure = Measure(quantity, "errors per step", RATE)
     if not rows.any():
         return measure.missing(arm, NO_STEPS)
-    one, at = np.ones(len(rows)), arm.steps["t"].to_numpy().astype(np.int64)
+    one, at = np.ones(len(rows)), arm.steps_at()
     y, x = arm.per_step(arm.error.astype(float), rows, at), arm.per_step(one, rows, at)
     estimate = ratio(y.sum(axis=1), x.sum(axis=1))
     total, present = x.sum(axis=0), (x > 0).sum(axis=0)
@@ -116,39 +117,53 @@ def weibull_shape(arm: Arm) -> Reading:
 
 def _weibull(first: FirstErrors) -> Estimate:
     """log k, with its influence by cluster."""
-    time = first.length.astype(float)
-    start = np.array([np.log(max(time.sum() / first.failed.sum(), 1.0)), 0.0])
+    weight = first.arm.weight
+    size = first.reach + 1
+    failed = np.bincount(first.length[first.failed], weight[first.failed], size)
+    censored = np.bincount(first.length[~first.failed], weight[~first.failed], size)
+    start = np.array([np.log(max((failed + censored) @ np.arange(size) / failed.sum(), 1.0)), 0.0])
+
+    def total(p: Floats) -> float:
+        fail, survive = _loglik(p, size)
+        return float(failed @ fail + censored @ survive)
+
     found = optimize.minimize(
-        lambda p: -_loglik(p, first, time).sum(), start, method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-9}
+        lambda p: -total(p), start, method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-8, "maxiter": 1000}
     )
     if not found.success or abs(found.x[1]) > 4:
         raise NotEstimable("the Weibull likelihood has no inner maximum: too few distinct times")
-    step = 1e-4
-    points = [found.x + step * np.array(d) for d in ((1, 0), (-1, 0), (0, 1), (0, -1))]
-    at = [_loglik(p, first, time) for p in points]
-    score = np.stack([at[0] - at[1], at[2] - at[3]], axis=1) / (2 * step)
-    bread = np.linalg.inv(_hessian(found.x, first, time, 1e-3))
-    by_cluster = np.stack([np.bincount(first.arm.home, score[:, j], first.arm.clusters) for j in range(2)], axis=1)
-    influence = -(by_cluster @ bread)[:, 1]
+    bread = np.linalg.inv(_hessian(found.x, total, 1e-3))
+    influence = -(_scores(found.x, first) @ bread)[:, 1]
     return Estimate(float(found.x[1]), influence, int(np.unique(first.arm.home[first.length > 0]).size))
 
 
-def _loglik(p: Floats, first: FirstErrors, time: Floats) -> Floats:
-    """(rollouts,) weighted log-likelihood at p = (log lambda, log k)."""
+def _scores(p: Floats, first: FirstErrors) -> Floats:
+    """(clusters, 2) derivative of each cluster's log-likelihood, by central differences."""
+    step = 1e-4
+    ends = []
+    for shift in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+        fail, survive = _loglik(p + step * np.array(shift), first.reach + 1)
+        terms = first.arm.weight * np.where(first.failed, fail[first.length], survive[first.length])
+        ends.append(np.bincount(first.arm.home, terms, first.arm.clusters))
+    return np.stack([ends[0] - ends[1], ends[2] - ends[3]], axis=1) / (2 * step)
+
+
+def _loglik(p: Floats, size: int) -> tuple[Floats, Floats]:
+    """log P(T = n) and log S(n) for n = 0 ... size-1 at p = (log lambda, log k); the first is 0 at n = 0."""
     shape = np.exp(np.clip(p[1], -6, 6))
-    hazard = np.exp(np.clip(shape * (np.log(np.maximum(time, 1)) - p[0]), -700, 50))
-    before = np.where(time > 1, np.exp(np.clip(shape * (np.log(np.maximum(time - 1, 1)) - p[0]), -700, 50)), 0.0)
-    failing = -before + np.log(-np.expm1(-np.maximum(hazard - before, 1e-300)))
-    terms: Floats = first.arm.weight * np.where(first.failed, failing, np.where(time > 0, -hazard, 0.0))
-    return terms
+    log_n = np.log(np.maximum(np.arange(size), 1))
+    cumulative = np.exp(np.clip(shape * (log_n - p[0]), -700, 50))
+    cumulative[0] = 0.0
+    rise = np.diff(cumulative, prepend=0.0)
+    fail = np.concatenate([[0.0], -cumulative[:-1]]) + np.log(-np.expm1(-np.maximum(rise, 1e-300)))
+    fail[0] = 0.0
+    return fail, -cumulative
 
 
-def _hessian(p: Floats, first: FirstErrors, time: Floats, step: float) -> Floats:
+def _hessian(p: Floats, total: Callable[[Floats], float], step: float) -> Floats:
     """Second differences of the total log-likelihood, (2, 2)."""
-    total = {
-        (i, j): float(_loglik(p + step * np.array([i, j]), first, time).sum()) for i in (-1, 0, 1) for j in (-1, 0, 1)
-    }
-    a = total[1, 0] - 2 * total[0, 0] + total[-1, 0]
-    b = total[0, 1] - 2 * total[0, 0] + total[0, -1]
-    c = (total[1, 1] - total[1, -1] - total[-1, 1] + total[-1, -1]) / 4
+    at = {(i, j): total(p + step * np.array([i, j])) for i in (-1, 0, 1) for j in (-1, 0, 1)}
+    a = at[1, 0] - 2 * at[0, 0] + at[-1, 0]
+    b = at[0, 1] - 2 * at[0, 0] + at[0, -1]
+    c = (at[1, 1] - at[1, -1] - at[-1, 1] + at[-1, -1]) / 4
     return np.array([[a, c], [c, b]]) / step**2

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from deadreckon.contracts import Reading, Stop, nan
-from deadreckon.instruments.arm import Arm, Bools, Ints, Measure, curve, cut_short
+from deadreckon.instruments.arm import Arm, Bools, Ints, Measure, both, curve, cut_short
 from deadreckon.instruments.stats import Floats, Product, product_limit, proportion_interval, variance
 
 KAPLAN_MEIER = "Kaplan-Meier, item-clustered effective-size Clopper-Pearson"
@@ -39,7 +39,7 @@ class FirstErrors:
         rows = which & (self.length > 0)
         place = self.arm.home[rows] * self.reach + self.length[rows] - 1
         counts = np.bincount(place, weights=self.arm.weight[rows], minlength=self.arm.clusters * self.reach)
-        return counts.reshape(self.arm.clusters, self.reach)
+        return counts.astype(float).reshape(self.arm.clusters, self.reach)
 
     def at_risk(self) -> Floats:
         """(clusters, reach) weight of the rollouts at risk in each step."""
@@ -147,7 +147,10 @@ def _incidence(first: FirstErrors, kind: Bools, quantity: str) -> Reading:
     f = np.cumsum(before * h)
     u = np.cumsum(before * (d - h * y) / total + h * drift, axis=1)
     clusters = int(every.clusters[0])
-    low, high = proportion_interval(f, variance(u, clusters), clusters, first.effective, every.clusters.astype(float))
+    gone = np.concatenate([np.zeros((len(y), 1)), first.ending(ends).cumsum(axis=1)[:, :-1]], axis=1)
+    followed = ((y + gone) > 0).sum(axis=0).astype(float)  # clusters not censored before the step
+    low, high = proportion_interval(f, variance(u, clusters), clusters, first.effective, followed)
+    low = np.where(f >= 1, np.minimum(low, 1 - every.high), low)
     points = curve("steps", np.arange(1.0, first.reach + 1), f, (low, high), every.clusters)
     return measure.reading(arm, f[-1], (low[-1], high[-1]), "", points)
 
@@ -155,8 +158,9 @@ def _incidence(first: FirstErrors, kind: Bools, quantity: str) -> Reading:
 def horizon(arm: Arm, q: float = 0.5) -> Reading:
     """H_q = min{n: S(n) <= q}, in steps; inf = not reached, never extrapolated. Named horizon_50 for q = 0.5.
 
-    The interval inverts the survival interval pointwise: from the first n whose low end is at or below q to the
-    first n whose high end is (inf where none is). Source: Brookmeyer and Crowley, Biometrics 38 (1982).
+    The interval inverts the survival interval pointwise: from the first n whose low end is at or below q (one step
+    past the longest length where none is) to the first n whose high end is (inf where none is). Source: Brookmeyer
+    and Crowley, Biometrics 38 (1982).
     """
     measure = Measure(f"horizon_{round(100 * q)}", "steps", "Kaplan-Meier, survival interval inverted")
     first = first_errors(arm)
@@ -164,11 +168,12 @@ def horizon(arm: Arm, q: float = 0.5) -> Reading:
         return measure.missing(arm, NO_STEPS)
     s = first.curve()
     value, low, high = (_reaches(v, q) for v in (s.value, s.low, s.high))
+    low = min(low, first.reach + 1.0)
     if np.isnan(s.low).all():
         low = high = nan
     reason = _caveats(arm)
     if np.isinf(value):
-        reason = "; ".join(filter(None, [f"not reached within {first.reach} steps", reason]))
+        reason = both(f"not reached within {first.reach} steps", reason)
     return measure.reading(arm, value, (low, high), reason)
 
 
