@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -79,7 +79,9 @@ def roll(
     world: Annotated[str, typer.Argument(help="World, e.g. sums or maps:style=walk.")],
     model: Annotated[str, typer.Option(help="Model, e.g. shipped:sums-clean or noisy-oracle:slip=0.02.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Run folder: new, or one to resume.")],
-    level: Annotated[Optional[int], typer.Option(help="Level of the world; the model's own, else 1.")] = None,
+    level: Annotated[
+        int | None, typer.Option(help="Level of the world; by default the one a shipped model knows, else 1.")
+    ] = None,
     scaffold: Annotated[str, typer.Option(help="plain, monologue, filler or vote:k=5.")] = "plain",
     items: Annotated[int, typer.Option(help="Start states: the unit of every interval.")] = 64,
     repeats: Annotated[int, typer.Option(help="Rollouts of each item.")] = 1,
@@ -88,19 +90,19 @@ def roll(
     on_error: Annotated[Rule, typer.Option(help="What happens after an error.")] = Rule.ACCEPT,
     temperature: Annotated[float, typer.Option(help="Sampling temperature; 0 = greedy.")] = 1.0,
     heal: Annotated[int, typer.Option(help="The first HEAL steps are the oracle's (a healed history).")] = 0,
-    inject: Annotated[Optional[int], typer.Option(help="Force a wrong action at this step.")] = None,
+    inject: Annotated[int | None, typer.Option(help="Force a wrong action at this step.")] = None,
     law: Annotated[bool, typer.Option(help="Record exact masses and KL where the model can give them.")] = True,
     batch: Annotated[int, typer.Option(help="Rollouts in flight; 0 = as many as fit. Changes no byte.")] = 0,
     workers: Workers = 1,
 ) -> None:
     """Run a model on its own output and store the step table."""
     from deadreckon.contracts import OnError
-    from deadreckon.models import default_level
+    from deadreckon.models.weights import shipped_level
     from deadreckon.rollouts.progress import progress_bar
     from deadreckon.rollouts.run import roll as run
     from deadreckon.rollouts.spec import RollSpec
 
-    chosen = default_level(model) if level is None else level
+    chosen = level if level is not None else shipped_level(model.partition(":")[2]) or 1
     spec = RollSpec(
         world, chosen, model, scaffold, items, repeats, horizon, seed, OnError(on_error), temperature, heal, inject, law
     )
@@ -113,24 +115,26 @@ def roll(
 def measure(
     run: Annotated[Path, typer.Argument(help="Run folder written by roll.")],
     json: JsonFlag = False,
-    by: Annotated[Optional[str], typer.Option(help="A column of the step table to group by, e.g. fix.")] = None,
+    by: Annotated[str | None, typer.Option(help="A column of the step table to group by, e.g. fix.")] = None,
 ) -> None:
     """Print the readings of a run: value, 95% interval, items, method."""
-    from deadreckon.report.numbers import readings_json, readings_table
-    from deadreckon.studies.measure import measure_run
+    from rich.console import Console
+
+    from deadreckon.report.say import readings_json, readings_table
+    from deadreckon.studies.describe import measure_run
 
     readings = measure_run(run, by)
     if json:
         typer.echo(readings_json(readings))
     else:
-        readings_table(readings)
+        readings_table(readings, Console())
 
 
 @app.command()
 def train(
     recipe: Annotated[str, typer.Argument(help="A shipped recipe's name, or a TOML file.")],
     out: Out,
-    seed: Annotated[Optional[int], typer.Option(help="Training seed; the recipe's own by default.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Training seed; the recipe's own by default.")] = None,
     threads: Annotated[int, typer.Option(help="Threads of the one training process.")] = 1,
 ) -> None:
     """Train a small model from a recipe; a killed run resumes to the same weights."""
@@ -153,14 +157,14 @@ def study(
 
 
 def _study(name: str, out: Path, workers: int, size: Size, *, as_json: bool) -> None:
-    from deadreckon.report.numbers import readings_json
+    from deadreckon.report.say import readings_json
     from deadreckon.report.page import write_report
     from deadreckon.rollouts.progress import progress_bar
     from deadreckon.studies import run_study
 
     with progress_bar(name) as tell:
         result = run_study(name, size=size.value, workers=workers, progress=tell)
-    path = write_report(result, out)
+    path = write_report([result], out)
     if as_json:
         typer.echo(readings_json([reading for arm in result.arms for reading in arm.readings]))
         return
@@ -179,13 +183,13 @@ def report(
 ) -> None:
     """Draw the readings of one or more runs as a page, with figures and replays."""
     from deadreckon.report.page import write_report
-    from deadreckon.studies.measure import describe_runs
+    from deadreckon.studies.describe import describe_runs
 
-    typer.echo(str(write_report(describe_runs(runs), out)))
+    typer.echo(str(write_report([describe_runs(runs)], out)))
 
 
 @app.command(name="list")
-def list_(kind: Annotated[Optional[Kind], typer.Argument(help="What to list; everything by default.")] = None) -> None:
+def list_(kind: Annotated[Kind | None, typer.Argument(help="What to list; everything by default.")] = None) -> None:
     """List worlds, models, scaffolds, studies, recipes and readings by name."""
     from deadreckon.studies.names import names
 

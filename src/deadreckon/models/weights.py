@@ -178,6 +178,13 @@ def load_shipped(name: str) -> GPTModel:
     return load_gpt(by_name[_plain(name)], f"shipped:{_plain(name)}")
 
 
+def shipped_level(name: str) -> int | None:
+    """The world's level that a model of the package was trained at, by its card; None: no such model, or not said."""
+    path = shipped_folder() / f"{_plain(name)}-s0.json"
+    level = (read_card(path).model_extra or {}).get("level") if path.exists() else None
+    return level if isinstance(level, int) else None
+
+
 def load_trained(place: str) -> GPTModel:
     """A model made by training: the path of its weights, or of the folder that holds one model. BadWeights."""
     path = Path(place)

@@ -13,7 +13,7 @@ from deadreckon.instruments import measure
 from deadreckon.rollouts.store import read_run
 from deadreckon.studies.provenance import provenance
 from deadreckon.studies.replays import replays
-from deadreckon.studies.study import ArmResult, StudyResult
+from deadreckon.studies.study import ArmResult, Replay, StudyResult
 
 
 def measure_run(folder: Path, by: str | None = None) -> list[Reading]:
@@ -24,7 +24,8 @@ def measure_run(folder: Path, by: str | None = None) -> list[Reading]:
 
 def describe_runs(folders: Sequence[Path]) -> StudyResult:
     """The readings, pictures and replays of runs, without a claim."""
-    arms, shown = [], []
+    arms: list[ArmResult] = []
+    shown: list[Replay] = []
     for folder in folders:
         spec, table = _open(folder)
         world, level = str(spec["world"]), int(str(spec["level"]))

@@ -1,4 +1,4 @@
-"""Rollouts of a step table, made ready for step-by-step replay: the right actions are computed again from the states."""
+"""Rollouts of a step table, made ready for replay: the right actions are computed again from the states."""
 
 from __future__ import annotations
 

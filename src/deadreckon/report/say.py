@@ -1,0 +1,39 @@
+"""Readings on a terminal: as a table for eyes, as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from deadreckon.contracts import Reading
+from deadreckon.report.numbers import as_json, interval, number
+
+FIELDS = ("quantity", "unit", "value", "low", "high", "level", "n", "method", "by", "reason")
+
+
+def readings_json(readings: Sequence[Reading]) -> str:
+    """A JSON list of readings without their curves; a value that is missing or unbounded is null, with its reason."""
+    rows = [{name: row[name] for name in FIELDS} for row in map(as_json, readings)]
+    return json.dumps(rows, indent=1, allow_nan=False)
+
+
+def readings_table(readings: Sequence[Reading], console: Console) -> None:
+    """One line a reading; those that cannot be estimated come last, by reason."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("quantity", "value", "95% interval", "unit", "items", "by"):
+        table.add_column(name, justify="right" if name in ("value", "items") else "left")
+    missing: dict[str, list[str]] = {}
+    for reading in readings:
+        if math.isnan(reading.value):
+            missing.setdefault(reading.reason, []).append(reading.quantity)
+        else:
+            bounds = interval(reading.low, reading.high)
+            table.add_row(reading.quantity, number(reading.value), bounds, reading.unit, str(reading.n), reading.by)
+    console.print(table)
+    for reason, quantities in missing.items():
+        said = f"not estimable ({reason}): {', '.join(quantities)}"
+        console.print(said, markup=False, highlight=False, style="dim")

@@ -1,0 +1,128 @@
+"""What the study of compounding errors runs: the shipped models, each in its world, and the controls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from deadreckon.contracts import OnError
+from deadreckon.errors import BadOption
+from deadreckon.rollouts.spec import RollSpec
+
+SUMS_SEEDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Models of one recipe in one world, run one way."""
+
+    name: str
+    world: str
+    level: int
+    models: tuple[str, ...]  # one a training seed
+    scaffold: str
+    horizon: int
+    on_error: OnError  # accept where the world can carry a wrong state on, else skip
+    at: int  # the step at which an error is injected, or the history healed
+    judged_at: int  # the n at which S(n) is held against its predictions
+
+    @property
+    def one_answer(self) -> bool:
+        """Whether one action is right at every step, so that the context before a first error is the expert's."""
+        return self.world.startswith("sums")
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much is run."""
+
+    rollouts: int  # free ones per subject, shared out over its models
+    interventions: int  # pairs per subject, likewise
+    control_items: int
+
+
+SIZES = {"quick": Size(320, 160, 400), "full": Size(4000, 2000, 2000)}
+
+
+def _sums(regime: str, scaffold: str = "plain") -> Subject:
+    models = tuple(f"shipped:sums-{regime}-s{seed}" for seed in range(SUMS_SEEDS))
+    return Subject(f"sums-{regime}", "sums", 1, models, scaffold, 24, OnError.ACCEPT, 8, 16)
+
+
+def _maps(regime: str, scaffold: str = "plain") -> Subject:
+    return Subject(f"maps-{regime}", "maps", 2, (f"shipped:maps-{regime}-s0",), scaffold, 24, OnError.ACCEPT, 4, 12)
+
+
+def _othello(regime: str, scaffold: str = "plain", horizon: int = 28) -> Subject:
+    models = (f"shipped:othello-{regime}-s0",)
+    return Subject(f"othello-{regime}", "othello", 1, models, scaffold, horizon, OnError.SKIP, 6, 12)
+
+
+SUBJECTS = (
+    _sums("clean"),
+    _sums("repaired"),
+    _sums("stated", "monologue"),
+    _maps("clean"),
+    _maps("repaired"),
+    _maps("stated", "monologue"),
+    _othello("clean"),
+    _othello("repaired"),
+    _othello("stated", "monologue", 16),
+)
+
+ORACLES = tuple(
+    Subject(f"oracle in {world}", world, level, ("oracle",), "plain", 24, rule, 4, 12)
+    for world, level, rule in (
+        ("sums", 1, OnError.ACCEPT),
+        ("maps", 2, OnError.ACCEPT),
+        ("othello", 1, OnError.SKIP),
+        ("markov:kind=ergodic", 1, OnError.ACCEPT),
+    )
+)
+
+SLIP, RECOVER = 0.03, 0.1  # the planted rates
+RELAPSE = 0.12  # the error rate off track of the control that conditions on itself
+PLANTED = f"noisy-oracle:slip={SLIP},recover={RECOVER}"
+
+
+def _planted(name: str, model: str) -> Subject:
+    return Subject(name, "sums", 3, (model,), "plain", 40, OnError.ACCEPT, 8, 20)
+
+
+NEUTRAL = _planted("planted rates", PLANTED)
+CONDITIONED = _planted("planted self-conditioning", f"{PLANTED},slip_wrong={RELAPSE}")
+STUCK = _planted("errors that stay", f"noisy-oracle:slip={SLIP},recover=0,slip_wrong={RELAPSE}")
+
+
+def _chain(kind: str) -> Subject:
+    return Subject(
+        f"{kind} chain", f"markov:kind={kind}", 1, (f"noisy-oracle:slip={SLIP}",), "plain", 40, OnError.ACCEPT, 8, 20
+    )
+
+
+ERGODIC, ABSORBING = _chain("ergodic"), _chain("absorbing")
+
+KINDS = ("free", "forced", "healed", "injected")
+
+
+def specs_of(subject: Subject, size: Size, *, interventions: bool = True) -> dict[str, RollSpec]:
+    """The runs of a subject, named "SUBJECT/SEED/KIND"."""
+    each = max(1, size.rollouts // len(subject.models))
+    pairs = max(1, size.interventions // len(subject.models))
+    runs: dict[str, RollSpec] = {}
+    for seed, model in enumerate(subject.models):
+        base = RollSpec(
+            subject.world, subject.level, model, subject.scaffold, each, 1, subject.horizon, on_error=subject.on_error
+        )
+        of = {"free": base, "forced": replace(base, on_error=OnError.REPAIR)}
+        if interventions:
+            pair = replace(base, items=pairs, law=False, heal=subject.at)
+            of |= {"healed": replace(pair, heal=subject.at + 1), "injected": replace(pair, inject=subject.at)}
+        runs |= {f"{subject.name}/{seed}/{kind}": spec for kind, spec in of.items()}
+    return runs
+
+
+def size_of(name: str) -> Size:
+    """The sizes a study can be run at. BadOption."""
+    if name not in SIZES:
+        raise BadOption(f"size {name!r}: choose from {', '.join(SIZES)}")
+    return SIZES[name]
