@@ -28,7 +28,6 @@ _HOMES = {
     "load_scaffold": "scaffolds",
     "describe_runs": "studies.describe",
     "run_study": "studies",
-    "train": "train",
     "check_world": "worlds.check",
     "load_world": "worlds",
 }

@@ -157,8 +157,8 @@ def study(
 
 
 def _study(name: str, out: Path, workers: int, size: Size, *, as_json: bool) -> None:
-    from deadreckon.report.say import readings_json
     from deadreckon.report.page import write_report
+    from deadreckon.report.say import readings_json
     from deadreckon.rollouts.progress import progress_bar
     from deadreckon.studies import run_study
 
