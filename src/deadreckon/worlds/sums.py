@@ -1,8 +1,8 @@
 """A ledger: keep a running total of signed entries; audit lines may give the true total every k entries.
 
-The opening lists the start total and the entries; every line of the answer is the next running total::
+The opening lists the entries and the start total; every line of the answer is the next running total::
 
-    :500,a+47,b-03,c+88          <- opening, ended by a newline
+    a+47,b-03,c+88:500           <- opening, ended by a newline
     a547                         <- the world writes the label, the actor the total
     b544
     c632
@@ -11,7 +11,7 @@ With audits every k entries (here k = 2) the world writes the true total so far 
 i > 0, and the opening has a block of the same width in that place, so that every entry stands a constant
 number of symbols before its line::
 
-    :500,a+47,b-03,=???,c+88
+    a+47,b-03,=???,c+88:500
     a547
     b544
     =544                         <- the fix
@@ -145,15 +145,15 @@ class Sums:
         return float(state.ledger.size.entries - state.i)
 
     def opening(self, state: State) -> str:
-        """Start total and entries, one block each, with a block for each audit to come."""
+        """Entries, one block each, with a block for each audit to come; then the start total, as on a line."""
         ledger = state.ledger
         size = ledger.size
-        blocks = [":" + size.texts[ledger.start]]
+        blocks = []
         for i, entry in enumerate(ledger.entries):
             if self.fixes(State(ledger, i, 0)):
                 blocks.append("=" + "?" * size.total_digits)
             blocks.append(f"{LABELS[i]}{entry:+0{size.entry_digits + 1}d}")
-        return ",".join(blocks) + "\n"
+        return f"{','.join(blocks)}:{size.texts[ledger.start]}\n"
 
     def says(self, state: State) -> str:
         """The audit, where there is one, and the label of the line to write; "" when done."""
@@ -191,7 +191,7 @@ class Sums:
             else ""
         )
         return (
-            "A ledger: after ':' stands the start total, then labelled signed entries. For each label write the running"
+            "A ledger: labelled signed entries, then, after ':', the start total. For each label write the running"
             " total after its entry, zero-padded to as many digits as the start total, modulo that power of ten,"
             f" one line each.{audit}"
         )
