@@ -21,9 +21,9 @@ class Tokenizer:
 
     def __init__(self, alphabet: Sequence[str]):
         """BadOption: a symbol is empty or listed twice."""
+        alphabet = self.alphabet = tuple(alphabet)
         if "" in alphabet or len(set(alphabet)) < len(alphabet):
             raise BadOption(f"alphabet {list(alphabet)!r} has an empty or repeated symbol: list each once")
-        self.alphabet = tuple(alphabet)
         self.ids = {symbol: i for i, symbol in enumerate(self.alphabet, start=1)}
         longest_first = sorted(self.alphabet, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest_first)), re.DOTALL)

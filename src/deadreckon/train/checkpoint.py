@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor, nn
+from torch import Tensor
 
 from deadreckon.errors import BadWeights, OtherIdentity
+from deadreckon.models.gpt import GPT
 from deadreckon.rollouts.store import write_atomic
 from deadreckon.train.muon import Muon
 
@@ -39,7 +40,7 @@ class Mark(BaseModel):
 class Learner:
     """A network and what its optimisation remembers."""
 
-    network: nn.Module
+    network: GPT
     muon: Muon
     adam: torch.optim.AdamW
 
@@ -85,16 +86,31 @@ def save_graded(path: Path, learner: Learner, mark: Mark) -> None:
     write_atomic(path, save(weights, {"mark": mark.model_dump_json()}))
 
 
-def load_checkpoint(path: Path, learner: Learner, identity: str) -> Mark:
-    """Restore the learner. BadWeights: not a checkpoint; OtherIdentity: one of another recipe or seed."""
+def _read(path: Path) -> tuple[Mark, dict[str, Tensor]]:
+    """Mark and tensors. BadWeights: not a training checkpoint."""
     try:
         with safe_open(path, framework="pt") as file:
             mark = Mark.model_validate(json.loads((file.metadata() or {}).get("mark", "{}")))
-            flat = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, ValidationError, ValueError) as error:
+            return mark, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, ValueError) as error:
         why = str(error).splitlines()[0]
-        raise BadWeights(f"{path} is not a training checkpoint ({why}): delete it to start again") from None
+        raise BadWeights(f"{path} is not a training checkpoint ({why}): train into a new folder") from None
+
+
+def load_checkpoint(path: Path, learner: Learner, identity: str) -> Mark:
+    """Restore the learner. BadWeights: not its checkpoint; OtherIdentity: one of another recipe or seed."""
+    mark, flat = _read(path)
     if mark.identity != identity:
         raise OtherIdentity(f"{path} belongs to another recipe or seed ({mark.identity}): choose another folder")
     learner.restore(flat)
+    return mark
+
+
+def load_graded(path: Path, network: GPT) -> Mark:
+    """Put the weights of a graded checkpoint into the network. BadWeights."""
+    mark, flat = _read(path)
+    try:
+        network.load_state_dict(flat)
+    except RuntimeError:
+        raise BadWeights(f"{path} does not fit the recipe's network: publish it with its own recipe") from None
     return mark

@@ -14,10 +14,11 @@ from torch import Tensor
 from deadreckon.errors import BadOption
 from deadreckon.models.gpt import GPT, GPTConfig
 from deadreckon.seeds import hash64
-from deadreckon.train.checkpoint import Learner, Mark, load_checkpoint, save_checkpoint, save_graded
+from deadreckon.train.card import publish
+from deadreckon.train.checkpoint import Learner, Mark, load_checkpoint, load_graded, save_checkpoint, save_graded
 from deadreckon.train.muon import Muon
 from deadreckon.train.progress import Watch
-from deadreckon.train.recipes import Fit, Recipe, Text
+from deadreckon.train.recipes import Fit, Recipe, Text, parse_recipe, recipe_text
 from deadreckon.train.sources import Batch, Source
 from deadreckon.worlds import load_world
 
@@ -36,7 +37,8 @@ class Trained:
 
 def identity(recipe: Recipe, seed: int) -> str:
     """A hash of all that decides a run's weights, the machine and libraries apart."""
-    return f"{hash64(recipe.model_dump_json(exclude={'limits'}), seed):016x}"
+    decides = recipe.model_dump_json(exclude={"limits": True, "text": {"held_out"}})
+    return f"{hash64(decides, seed):016x}"
 
 
 def source_of(text: Text, context: int, seed: int) -> Source[object, object]:
@@ -73,7 +75,6 @@ def schedule(fit: Fit, step: int) -> float:
 def learn(learner: Learner, batch: Batch, fit: Fit, step: int) -> float:
     """One step of the optimisers; the loss before it."""
     network = learner.network
-    assert isinstance(network, GPT)
     value = loss(network, batch)
     network.zero_grad(set_to_none=True)
     value.backward()  # type: ignore[no-untyped-call]
@@ -110,7 +111,6 @@ def fit(recipe: Recipe, folder: Path, *, seed: int, save_every: int, trunk: Path
                 save_checkpoint(folder / "branch.safetensors", learner, mark)
             if mark.steps % save_every == 0 or mark.steps == recipe.fit.steps:
                 save_checkpoint(folder / "checkpoint.safetensors", learner, mark)
-    assert isinstance(learner.network, GPT)
     return Trained(learner.network, mark)
 
 
@@ -128,3 +128,35 @@ def _begin(recipe: Recipe, learner: Learner, folder: Path, seed: int, trunk: Pat
             f"trunk {trunk} has {mark.steps} clean steps, the recipe {recipe.clean_steps}: train without it"
         )
     return mark.model_copy(update={"identity": mine})
+
+
+def train(
+    recipe: str, out: Path, *, seed: int = 0, trunk: Path | None = None, save_every: int = 200, quiet: bool = False
+) -> Path:
+    """Train a recipe, by name or path, into the folder `out`; the path of the weights, their card beside them.
+
+    A run that was stopped goes on where it was. `trunk`: see `fit`. UnknownName, BadOption, OtherIdentity, StoreError.
+    """
+    toml = recipe_text(recipe)
+    plan = parse_recipe(toml)
+    console = Console(stderr=True, quiet=quiet)
+    trained = fit(plan, out, seed=seed, save_every=save_every, trunk=trunk, console=console)
+    path = out / f"{Path(recipe).stem}-s{seed}.safetensors"
+    publish(trained.network, plan, toml, mark=trained.mark, seed=seed, path=path)
+    return path
+
+
+def publish_graded(recipe: str, out: Path, *, seed: int = 0) -> list[Path]:
+    """Publish the graded checkpoints that `train` left in `out`, each in a folder of its own with its card."""
+    toml = recipe_text(recipe)
+    plan = parse_recipe(toml)
+    source = source_of(plan.text, plan.size.context, seed)
+    paths = []
+    for name in GRADES.values():
+        learner = new_learner(plan, source.tokens.size, seed)
+        mark = load_graded(out / f"grade-{name}.safetensors", learner.network)
+        path = out / f"grade-{name}" / f"{Path(recipe).stem}-s{seed}-{name}.safetensors"
+        path.parent.mkdir(exist_ok=True)
+        publish(learner.network, plan, toml, mark=mark, seed=seed, path=path)
+        paths.append(path)
+    return paths

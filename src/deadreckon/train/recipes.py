@@ -25,6 +25,7 @@ class Text(_Strict):
     """Which texts are imitated."""
 
     worlds: tuple[str, ...] = Field(min_length=1)  # specs, mixed in equal parts
+    held_out: tuple[str, ...] = ()  # specs of the worlds it is examined in; none = the same
     level: Count
     regime: Regime
     mistakes: Share = 0.1  # `repaired`: chance that a step is a mistake, corrected by the next step

@@ -33,15 +33,24 @@ class Move(Generic[S, A]):
     entropy: float  # nats, of the law that a learner of this text faces here
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Where one taught turn lies: thought ids[thought:act], action ids[act:end]; and the law of the action's ids."""
+
+    thought: int
+    act: int
+    end: int
+    law: Mapping[tuple[int, ...], float] | None  # None: not asked for
+
+
 @dataclass(slots=True)
 class Lesson:
     """One text as symbols. `taught[i]`: symbol i is one the model must produce."""
 
     ids: list[int] = field(default_factory=lambda: [BEGIN])
     taught: list[bool] = field(default_factory=lambda: [False])
-    actions: int = 0  # taught ones
-    entropy: float = 0.0  # nats, summed over them
-    laws: list[dict[int, float]] = field(default_factory=list)  # `distilled`: of each taught symbol
+    entropy: float = 0.0  # nats, summed over the taught actions
+    turns: list[Turn] = field(default_factory=list)  # of the taught actions
 
     def add(self, ids: Sequence[int], *, taught: bool) -> None:
         """Append symbols."""
@@ -119,9 +128,12 @@ def _right(world: World[S, A], state: S, *, fixing: bool) -> Mapping[A, float]:
 class Source(Generic[S, A]):
     """The texts of one recipe and seed, over worlds that share an alphabet."""
 
-    def __init__(self, worlds: Sequence[World[S, A]], text: Text, seed: int, context: int):
-        """BadOption: the worlds' alphabets differ, or `distilled` meets an action of several symbols."""
+    def __init__(self, worlds: Sequence[World[S, A]], text: Text, seed: int, context: int, *, laws: bool = False):
+        """`laws`: also keep the law of every taught action, as symbols.
+
+        BadOption: the worlds' alphabets differ, or `distilled` meets an action of several symbols."""
         self.worlds, self.text, self.seed, self.context = worlds, text, seed, context
+        self.laws = laws or text.regime == "distilled"
         self.tokens = Tokenizer(worlds[0].alphabet)
         for world in worlds[1:]:
             if Tokenizer(world.alphabet).identity != self.tokens.identity:
@@ -160,13 +172,13 @@ class Source(Generic[S, A]):
         if len(lesson.ids) + len(says) + len(thought) + len(act) > self.context + 1:
             return False
         lesson.add(says, taught=False)
+        at = len(lesson.ids)
         lesson.add(thought, taught=self.text.regime == "stated")
         lesson.add(act, taught=move.taught)
         if move.taught:
-            lesson.actions += 1
+            law = {tuple(encode(world.write(a) + world.end)): p for a, p in move.law.items()} if self.laws else None
+            lesson.turns.append(Turn(at, at + len(thought), len(lesson.ids), law))
             lesson.entropy += move.entropy
-            if self.text.regime == "distilled":
-                lesson.laws.append({encode(world.write(a) + world.end)[0]: p for a, p in move.law.items()})
         return True
 
     def _thought(self, world: World[S, A], state: S) -> str:
@@ -176,10 +188,21 @@ class Source(Generic[S, A]):
 
     def batch(self, step: int, rows: int) -> Batch:
         """The texts of one optimisation step."""
-        return collate([self.lesson(step * rows + row) for row in range(rows)], self.tokens.size)
+        lessons = [self.lesson(step * rows + row) for row in range(rows)]
+        laws = _soft(lessons, self.tokens.size) if self.text.regime == "distilled" else None
+        return collate(lessons, laws)
 
 
-def collate(lessons: Sequence[Lesson], vocab: int) -> Batch:
+def _soft(lessons: Sequence[Lesson], vocab: int) -> NDArray[np.float32]:
+    """The laws of one-symbol actions as rows: (taught symbols, vocab)."""
+    laws = [turn.law or {} for lesson in lessons for turn in lesson.turns]
+    rows = np.zeros((len(laws), vocab), np.float32)
+    for row, law in zip(rows, laws, strict=True):
+        row[[ids[0] for ids in law]] = list(law.values())
+    return rows
+
+
+def collate(lessons: Sequence[Lesson], laws: NDArray[np.float32] | None = None) -> Batch:
     """Pad lessons with the begin symbol, untaught, to the longest."""
     longest = max(len(lesson.ids) for lesson in lessons)
     ids = np.full((len(lessons), longest), BEGIN, np.int64)
@@ -187,10 +210,6 @@ def collate(lessons: Sequence[Lesson], vocab: int) -> Batch:
     for row, lesson in enumerate(lessons):
         ids[row, : len(lesson.ids)] = lesson.ids
         taught[row, : len(lesson.ids)] = lesson.taught
-    rows = [law for lesson in lessons for law in lesson.laws]
-    laws = np.zeros((len(rows), vocab), np.float32) if rows else None
-    if laws is not None:
-        for i, law in enumerate(rows):
-            laws[i, list(law)] = list(law.values())
     symbols = sum(len(lesson.ids) for lesson in lessons)
-    return Batch(ids, taught, symbols, sum(x.actions for x in lessons), sum(x.entropy for x in lessons), laws)
+    actions = sum(len(lesson.turns) for lesson in lessons)
+    return Batch(ids, taught, symbols, actions, sum(lesson.entropy for lesson in lessons), laws)
