@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import errno
 import io
-import json
 import os
 import random
 import resource
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
-from nursery import PARTS, SPEC, commit_all, frame
+from nursery import PARTS, SPEC, Nursery, commit_all, frame, nursery
 from polars.testing import assert_frame_equal
 
 from deadreckon.errors import OtherIdentity, StoreError
@@ -27,32 +26,19 @@ KILLS = 72
 # --- kills ----------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def nursery() -> Iterator[Callable[[Path, float], list[int]]]:
-    script = Path(__file__).with_name("nursery.py")
-    process = subprocess.Popen([sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def ask(folder: Path, seconds: float) -> list[int]:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        print(f"{folder} {seconds}", file=process.stdin, flush=True)
-        promised: list[int] = json.loads(process.stdout.readline())
-        return promised
-
-    with process:
-        yield ask
-        assert process.stdin is not None
-        process.stdin.close()
-
-
 @pytest.mark.kill
-def test_a_kill_loses_and_doubles_nothing(nursery: Callable[[Path, float], list[int]], tmp_path: Path) -> None:
+def test_a_kill_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    with nursery() as raise_and_kill:
+        kill_and_check(raise_and_kill, tmp_path)
+
+
+def kill_and_check(raise_and_kill: Nursery, tmp_path: Path) -> None:
     rng = random.Random(1)
     commit_all(tmp_path / "whole")
     heights = {part: frame(part).height for part in range(PARTS)}
     folder, promised, at_work = tmp_path / "0", set[int](), 0
     for kill in range(KILLS):
-        told = nursery(folder, rng.uniform(0.0, 0.15))
+        told = raise_and_kill(folder, rng.uniform(0.0, 0.15))
         assert promised.isdisjoint(told), "a promised part was committed again"
         promised |= set(told)
         at_work += len(promised) < PARTS

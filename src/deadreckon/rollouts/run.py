@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from signal import SIG_DFL, SIGINT, signal
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -189,7 +192,18 @@ _bench: list[Bench] = []  # a worker process's own, loaded once
 
 
 def _load(spec: RollSpec) -> None:
+    """Begin as a worker: end in silence with Ctrl-C or with the parent, however that ends."""
+    signal(SIGINT, SIG_DFL)
+    Thread(target=_end_with_parent, daemon=True).start()
     _bench[:] = [Bench.load(spec)]
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for work for ever."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _part(items: range, batch: int) -> bytes:
