@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from deadreckon.contracts import nan
 
@@ -61,7 +61,7 @@ def ratio(y: Floats, x: Floats) -> Estimate:
 def t_value(clusters: int | Floats) -> Floats:
     """Two-sided quantile of Student's t with clusters - 1 degrees of freedom; nan below two clusters."""
     freedom = np.asarray(clusters, dtype=float) - 1
-    return np.where(freedom > 0, stats.t.ppf(0.5 + LEVEL / 2, np.maximum(freedom, 1)), nan)
+    return np.where(freedom > 0, special.stdtrit(np.maximum(freedom, 1), 0.5 + LEVEL / 2), nan)
 
 
 def clopper_pearson(successes: Floats | float, n: Floats | float) -> tuple[Floats, Floats]:
@@ -74,8 +74,8 @@ def clopper_pearson(successes: Floats | float, n: Floats | float) -> tuple[Float
     s, m = np.where(fit, s, 0.0), np.where(fit, n, 1.0)
     rest = np.maximum(m - s, 0.0)
     tail = (1 - LEVEL) / 2
-    low = np.where(s > 0, stats.beta.ppf(tail, np.where(s > 0, s, 1.0), rest + 1), 0.0)
-    high = np.where(rest > 0, stats.beta.ppf(1 - tail, s + 1, np.where(rest > 0, rest, 1.0)), 1.0)
+    low = np.where(s > 0, special.betaincinv(np.where(s > 0, s, 1.0), rest + 1, tail), 0.0)
+    high = np.where(rest > 0, special.betaincinv(s + 1, np.where(rest > 0, rest, 1.0), 1 - tail), 1.0)
     return np.where(fit, low, nan), np.where(fit, high, nan)
 
 
@@ -93,7 +93,7 @@ def proportion_interval(
     """
     p, v = np.asarray(p, dtype=float), np.asarray(spread, dtype=float)
     inside = (p > 0) & (p < 1) & (v > 0)
-    shrink = (stats.norm.ppf(0.5 + LEVEL / 2) / t_value(clusters)) ** 2
+    shrink = (special.ndtri(0.5 + LEVEL / 2) / t_value(clusters)) ** 2
     size = np.minimum(p * (1 - p) / np.where(inside, v, 1.0) * shrink, np.minimum(most, 1e9))
     size = np.where(inside, size, np.minimum(least, most))
     size = np.where(np.isfinite(p) & np.isfinite(shrink), size, nan)
