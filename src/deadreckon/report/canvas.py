@@ -8,8 +8,7 @@ from typing import Literal
 from deadreckon.report.figure import light
 from deadreckon.report.text import readable
 
-MONO = "ui-monospace, Menlo, Consolas, DejaVu Sans Mono, monospace"
-SANS = "system-ui, sans-serif"
+_TYPE = {"font-family": "system-ui, sans-serif", "font-size": "13"}  # of all text that says nothing else
 
 
 class Canvas:
@@ -18,7 +17,8 @@ class Canvas:
     def __init__(self, width: float, height: float):
         """An empty sheet, transparent."""
         size = {"width": _n(width), "height": _n(height), "viewBox": f"0 0 {_n(width)} {_n(height)}"}
-        self._root = ET.Element("svg", {"xmlns": "http://www.w3.org/2000/svg", **size})
+        style = {**_TYPE, "fill": light("ink")}
+        self._root = ET.Element("svg", {"xmlns": "http://www.w3.org/2000/svg", **size, **style})
 
     def rect(self, x: float, y: float, width: float, height: float, fill: str, *, round: float = 0) -> None:
         """A filled box, its top left corner at (x, y)."""
@@ -39,8 +39,9 @@ class Canvas:
         self, x: float, y: float, text: str, fill: str = "ink", *, size: float = 13, mono: bool = False
     ) -> ET.Element:
         """Text whose baseline starts at (x, y); returned so that its anchor or weight can be set."""
-        attributes = {"x": _n(x), "y": _n(y), "fill": light(fill), "font-size": _n(size)}
-        element = ET.SubElement(self._root, "text", attributes | {"font-family": MONO if mono else SANS})
+        attributes = {"x": _n(x), "y": _n(y)} | ({} if fill == "ink" else {"fill": light(fill)})
+        attributes |= {} if _n(size) == _TYPE["font-size"] else {"font-size": _n(size)}
+        element = ET.SubElement(self._root, "text", attributes | ({"font-family": "monospace"} if mono else {}))
         element.text = readable(text)
         return element
 

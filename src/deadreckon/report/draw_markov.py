@@ -7,7 +7,7 @@ from deadreckon.report.numbers import number
 from deadreckon.report.scene import Artist, Drawing, Scene, erred
 from deadreckon.worlds.markov import State
 
-_CELL, _SHOWN, _TALL, _WIDTH = 28, 12, 90, 340  # cell, symbols in view, height of a certain symbol, sheet
+_CELL, _SHOWN, _TALL, _WIDTH = 28, 12, 60, 340  # cell, symbols in view, height of a certain symbol, sheet
 
 
 def _draw(scene: Scene[State]) -> Drawing:

@@ -54,15 +54,15 @@ def standalone(svg: str) -> str:
 
 def named(svg: str, key: str, title: str, text: str) -> str:
     """SVG that scales with its box and carries its name and description; `key` is unique in the page."""
-    size = re.match(r"<svg[^>]*? viewBox=\"([-0-9. ]+)\"[^>]*>", svg)
-    if size is None:
+    root = re.match(r"<svg( [^>]*viewBox=[^>]*)>", svg)
+    if root is None:
         raise BadOption(f"not an SVG with a viewBox: {svg[:60]!r}")
-    head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{size[1]}" role="img" '
-        f'aria-labelledby="{key}-t" aria-describedby="{key}-d">'
+    kept = re.sub(r' (?:width|height|xmlns)="[^"]*"', "", root[1])
+    return (
+        f'<svg{kept} role="img" aria-labelledby="{key}-t" aria-describedby="{key}-d">'
         f'<title id="{key}-t">{escape(readable(title))}</title><desc id="{key}-d">{escape(readable(text))}</desc>'
+        + svg[root.end() :]
     )
-    return head + svg[size.end() :]
 
 
 def save_figure(svg: str, path: Path) -> None:

@@ -123,7 +123,8 @@ def picture(kind: Kind, readings: Sequence[Reading]) -> Picture | None:
     measured = found[0][1].curve if found[0][1] is not None else None
     if measured is None:
         return None
-    lines = [(series, _curve(reading, measured.x)) for series, reading in found if reading is not None]
+    every = [(series, _curve(reading, measured.x)) for series, reading in found if reading is not None]
+    lines = [every[0]] + [line for line in every[1:] if any(map(math.isfinite, line[1].value))]
     top = _top(kind, lines)
     cut = any(high > top for _, curve in lines for high in curve.high)
     said = [_sentence(series, curve) for series, curve in lines] + [
@@ -131,7 +132,7 @@ def picture(kind: Kind, readings: Sequence[Reading]) -> Picture | None:
     ] * cut
     chart = _chart(kind, lines, readable(measured.x_name), top)
     columns = (measured.x_name, *(series.label for series, _ in lines), "n")
-    return Picture(kind, _svg(chart), " ".join(said), columns, _table(lines))
+    return Picture(kind, chart, " ".join(said), columns, _table(lines))
 
 
 def _top(kind: Kind, lines: list[tuple[Series, Curve]]) -> float:
@@ -172,12 +173,13 @@ def _sentence(series: Series, curve: Curve) -> str:
     for i in reversed(range(len(curve.x))):
         if math.isfinite(curve.value[i]):
             said = estimate(curve.value[i], curve.low[i], curve.high[i])
-            where = f" at {curve.x_name} {number(curve.x[i])}" if curve.x_name else ""
+            x, name = number(curve.x[i]), curve.x_name
+            where = f" after {x} {name}" if name.endswith("s") else f" at {name} {x}" if name else ""
             return f"{series.label}: {said}{where}, n = {curve.n[i]}."
     return f"{series.label}: not estimable."
 
 
-def _chart(kind: Kind, lines: list[tuple[Series, Curve]], x_name: str, top: float) -> alt.LayerChart:
+def _chart(kind: Kind, lines: list[tuple[Series, Curve]], x_name: str, top: float) -> str:
     """Bands under lines, one colour and one dash a series; the measured one on top."""
     scale = alt.Scale(zero=kind.zero, domainMax=top, clamp=True, nice=True)
     shape: Literal["step-after", "linear"] = "step-after" if kind.steps else "linear"
@@ -194,7 +196,7 @@ def _chart(kind: Kind, lines: list[tuple[Series, Curve]], x_name: str, top: floa
     line = alt.Chart().mark_line(strokeWidth=2, interpolate=shape)
     y = alt.Y("value:Q", title=kind.y_title, scale=scale)
     line = line.encode(x=x, y=y, color=colour, strokeDash=dash)
-    return _styled(alt.LayerChart(data={"values": rows}, layer=[*layers, line]))
+    return _svg(_styled(alt.LayerChart(data={"name": "points"}, layer=[*layers, line])), rows)
 
 
 def _encodings(series: list[Series]) -> tuple[alt.Color, alt.StrokeDash]:
@@ -251,9 +253,10 @@ def _styled(chart: alt.LayerChart) -> alt.LayerChart:
     return styled
 
 
-def _svg(chart: alt.LayerChart) -> str:
+def _svg(chart: alt.LayerChart, rows: list[dict[str, float | str | None]]) -> str:
     """The chart as SVG, without what only an interactive one needs and to a tenth of a pixel."""
-    svg: str = vl_convert.vegalite_to_svg(chart.to_dict())
+    spec = chart.to_dict(validate=False) | {"datasets": {"points": rows}}
+    svg: str = vl_convert.vegalite_to_svg(spec)
     svg = re.sub(r'<path class="(?:back|fore)ground"[^>]* d="(?:M0,0h0v0h0Z)?"[^>]*/>', "", svg)
     svg = re.sub(r' (?:class|role|aria-[a-z]+|pointer-events|xmlns:xlink|version)="[^"]*"', "", svg)
     svg = re.sub(r' (?:opacity="1"|font-weight="normal")', "", svg)
