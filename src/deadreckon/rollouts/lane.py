@@ -57,6 +57,13 @@ class Lane:
     def __init__(self, world: BatchWorld[Any, Any], model: Privileged, spec: RollSpec):
         """`spec.world` and `spec.model` loaded."""
         self.world, self.model, self.spec = world, model, spec
+        self._policy: tuple[Rows, Codes, F64] | None = None
+
+    def policy(self, rows: Rows) -> tuple[Codes, F64]:
+        """`batch_policy`, computed once for the same array."""
+        if self._policy is None or self._policy[0] is not rows:
+            self._policy = (rows, *self.world.batch_policy(rows))
+        return self._policy[1:]
 
     def draw(self, places: Places, t: int, purpose: Purpose) -> F64:
         """One uniform for each place at step t."""
@@ -79,7 +86,7 @@ class Lane:
 
     def _aligned(self, codes: Codes, rows: Rows) -> F64:
         """The policy's probabilities in the order of the law's codes."""
-        right, p = self.world.batch_policy(rows)
+        right, p = self.policy(rows)
         out = np.zeros(codes.shape)
         for r in range(right.shape[1]):
             np.copyto(out, p[:, r : r + 1], where=(codes == right[:, r : r + 1]) & (codes >= 0))
@@ -87,7 +94,7 @@ class Lane:
 
     def oracle(self, rows: Rows, places: Places, t: int) -> Codes:
         """The oracle's choice among right actions."""
-        codes, p = self.world.batch_policy(rows)
+        codes, p = self.policy(rows)
         index = pick(np.cumsum(p, axis=1), self.draw(places, t, Purpose.ORACLE))
         chosen: Codes = codes[np.arange(len(rows)), index]
         return chosen
@@ -156,7 +163,7 @@ class Lane:
         allowed = world.batch_allows(rows, codes)
         after = rows.copy()
         after[allowed] = world.batch_step(rows[allowed], codes[allowed])
-        right, p = world.batch_policy(rows)
+        right, p = self.policy(rows)
         is_right = ((right == codes[:, None]) & (p > 0.0)).any(axis=1)
         mend = (world.batch_true(rows) == 0) & (world.batch_true(after) == 1)
         event = np.where(is_right, RIGHT, np.where(mend, MEND, SLIP))
@@ -208,7 +215,9 @@ def run_lane(
     for t in range(spec.horizon):
         going = []
         for index, taken in lane.take(rows, places, t):
-            after, columns = lane.step(rows[index], places.at(index), t, taken)
+            every = len(index) == len(rows)
+            these = (rows, places) if every else (rows[index], places.at(index))
+            after, columns = lane.step(*these, t, taken)
             for name, column in columns.items():
                 parts.setdefault(name, []).append(column)
             on = np.array([stop is None for stop in columns["stop"]])
