@@ -297,6 +297,13 @@ def test_every_point_of_a_curve_is_drawn(synthetic_study: StudyResult) -> None:
         assert bands
 
 
+def test_a_difference_is_drawn_against_a_line_at_zero(synthetic_study: StudyResult) -> None:
+    drawn = {p.kind.name: p.svg for p in plots.pictures(synthetic_study.arms[0].readings)}
+    across = re.compile(f'<line [^>]*x2="-?{plots.WIDTH}"[^>]*stroke="{PALETTE["muted"][0]}"')
+    assert len(across.findall(drawn["hazard"])) == 1  # the axis
+    assert len(across.findall(drawn["self_conditioning"])) == 2
+
+
 def test_a_chart_says_its_numbers_in_full(synthetic_study: StudyResult) -> None:
     """Coordinates are rounded to save bytes; the labels of the axes are not coordinates."""
     (hazard,) = plots.pictures(synthetic_study.arms[0].readings[4:5])

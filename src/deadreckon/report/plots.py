@@ -255,7 +255,8 @@ def _styled(chart: alt.LayerChart) -> alt.LayerChart:
 
 def _svg(chart: alt.LayerChart, rows: list[dict[str, float | str | None]]) -> str:
     """The chart as SVG, without what only an interactive one needs and to a tenth of a pixel."""
-    spec = chart.to_dict(validate=False) | {"datasets": {"points": rows}}
+    spec = chart.to_dict(validate=False)
+    spec["datasets"] = spec.get("datasets", {}) | {"points": rows}
     svg: str = vl_convert.vegalite_to_svg(spec)
     svg = re.sub(r'<path class="(?:back|fore)ground"[^>]* d="(?:M0,0h0v0h0Z)?"[^>]*/>', "", svg)
     svg = re.sub(r' (?:class|role|aria-[a-z]+|pointer-events|xmlns:xlink|version)="[^"]*"', "", svg)
