@@ -7,7 +7,7 @@ treats all its rows alike is a property of the kernels: tests/laws/test_decode.p
 
 Same function as `deadreckon.models.gpt.GPT` (agreement within 1e-4 on logits), arranged for the CPU: matrices as
 (in, out), rotary pairs made neighbours so that a rotation is one complex product, RMS norms from `vector_norm`,
-attention as plain `bmm` (the fused CPU kernel is several times slower at one query a row).
+attention as plain `bmm` and, at one query a row, `embedding_bag` (the fused CPU kernel is several times slower).
 """
 
 from __future__ import annotations
@@ -23,11 +23,17 @@ from torch import Tensor
 from deadreckon.models.gpt import EPS, GPT, Block, GPTConfig, norm, rope_table
 from deadreckon.models.tokens import BEGIN
 
-BUCKET = 32  # contexts are rounded up to a multiple of it
+FINE, COARSE, SHORT = 16, 32, 64  # contexts are rounded up to a multiple of FINE up to SHORT, then of COARSE
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Logits = NDArray[np.float32]
+
+
+def bucket(context: Ints) -> Ints:
+    """How much of the cache is looked at, for contexts of these many symbols."""
+    size = np.where(context <= SHORT, FINE, COARSE)
+    return -(-context // size) * size
 
 
 def scale(x: Tensor, eps: Tensor) -> Tensor:
@@ -81,6 +87,7 @@ class View:
     end: int
     mask: Tensor  # (R * heads, N, end): 0 where seen, else -inf
     uses: Tensor  # (R * heads, 1, 1): whether a row is one of them
+    bags: tuple[Tensor, Tensor] | None  # at N = 1: the flat cache's rows of every context, and where each begins
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +99,15 @@ class Places:
     views: list[View]
 
 
+def mix(layer: Layer, weights: Tensor, view: View) -> Tensor:
+    """The values, weighted: (R * heads, N, end) -> (R * heads, N, head)."""
+    if view.bags is None:
+        return torch.bmm(weights, layer.values[:, : view.end])
+    at, begins = view.bags  # one query a row: a sum of cache rows, which this kernel fetches ahead of their use
+    found = torch.embedding_bag(layer.flat_values, at, begins, mode=0, per_sample_weights=weights.view(-1))
+    return found[0][:, None]
+
+
 class Engine:
     """Weights and cache of one session of `rows` rows."""
 
@@ -99,7 +115,7 @@ class Engine:
         """Copies the weights as float32; the cache takes at most 8 * rows * layers * span * width bytes."""
         config = network.config
         self.config, self.rows = config, rows
-        self.span = -(-config.context // BUCKET) * BUCKET + 1  # the last place takes what nobody reads
+        self.span = int(bucket(np.array(config.context))) + 1  # the last place takes what nobody reads
         self.layers = [as_layer(b, config, rows, self.span) for b in network.blocks if isinstance(b, Block)]
         cos, sin = rope_table(GPTConfig(config.vocab, self.span, config.layers, config.width, config.head))
         self.turn = torch.complex(cos, sin)[:, None]
@@ -107,6 +123,7 @@ class Engine:
         self.head = network.head.weight.detach().float().T.contiguous()
         self.first = (torch.arange(rows * config.heads) * self.span).view(rows, 1, config.heads)
         self.eps = torch.tensor([EPS])
+        self.bags: dict[int, tuple[Tensor, Tensor]] = {}
 
     @torch.inference_mode()
     def launch(self, tokens: Ints, start: Ints, last: Ints, real: Bools) -> Logits:
@@ -131,14 +148,22 @@ class Engine:
 
     def _places(self, start: Ints, n: int, real: Bools) -> Places:
         at = torch.from_numpy(np.minimum(start[:, None] + np.arange(n), self.span - 1))  # (R, N)
-        ends = np.minimum(-(-(start + n) // BUCKET) * BUCKET, self.span - 1)
+        ends = np.minimum(bucket(start + n), self.span - 1)
         heads, views = self.config.heads, []
         for end in np.unique(ends[real]).tolist():
             unseen = torch.arange(end) > at[:, :, None]  # (R, N, end)
             mask = torch.zeros(unseen.shape).masked_fill_(unseen, -math.inf)
             uses = torch.from_numpy(ends == end)[:, None].expand(self.rows, heads).reshape(-1, 1, 1)
-            views.append(View(end, mask[:, None].expand(-1, heads, -1, -1).reshape(-1, n, end), uses))
+            mask = mask[:, None].expand(-1, heads, -1, -1).reshape(-1, n, end)
+            views.append(View(end, mask, uses, self._bags(end) if n == 1 else None))
         return Places(self.turn[at.reshape(-1)], (self.first + at[:, :, None]).reshape(-1), views)
+
+    def _bags(self, end: int) -> tuple[Tensor, Tensor]:
+        if end not in self.bags:
+            first = self.first.view(-1, 1)
+            at = (first + torch.arange(end)).reshape(-1)
+            self.bags[end] = at.int(), (torch.arange(len(first)) * end).int()
+        return self.bags[end]
 
     def _attend(self, layer: Layer, x: Tensor, places: Places) -> Tensor:
         """Write this layer's keys and values, and mix the values: x (R * N, width) -> (R * N, width)."""
@@ -155,7 +180,7 @@ class Engine:
         q, mixed = q.reshape(rows * heads, -1, head), None
         for view in places.views:
             weights = torch.baddbmm(view.mask, q, layer.keys[:, : view.end].mT).softmax(-1)
-            found = torch.bmm(weights, layer.values[:, : view.end])
+            found = mix(layer, weights, view)
             mixed = found if mixed is None else torch.where(view.uses, found, mixed)
         assert mixed is not None
         if count > rows:
