@@ -18,6 +18,8 @@ app = typer.Typer(
     help="How far can a language model be trusted to run on its own output, and does it find its way back?",
 )
 
+INTERRUPTED = 130  # what typer makes of Ctrl-C, in silence
+
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.")]
 Workers = Annotated[int, typer.Option(help="Processes. Changes no byte of the result.")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print readings as JSON.")]
@@ -91,6 +93,7 @@ def roll(
     temperature: Annotated[float, typer.Option(help="Sampling temperature; 0 = greedy.")] = 1.0,
     heal: Annotated[int, typer.Option(help="The first HEAL steps are the oracle's (a healed history).")] = 0,
     inject: Annotated[int | None, typer.Option(help="Force a wrong action at this step.")] = None,
+    teach: Annotated[bool, typer.Option(help="With repair: every step's context is the oracle's.")] = False,
     law: Annotated[bool, typer.Option(help="Record exact masses and KL where the model can give them.")] = True,
     batch: Annotated[int, typer.Option(help="Rollouts in flight; 0 = as many as fit. Changes no byte.")] = 0,
     workers: Workers = 1,
@@ -104,7 +107,20 @@ def roll(
 
     chosen = level if level is not None else shipped_level(model.partition(":")[2]) or 1
     spec = RollSpec(
-        world, chosen, model, scaffold, items, repeats, horizon, seed, OnError(on_error), temperature, heal, inject, law
+        world,
+        chosen,
+        model,
+        scaffold,
+        items,
+        repeats,
+        horizon,
+        seed,
+        OnError(on_error),
+        temperature,
+        heal,
+        inject,
+        teach,
+        law,
     )
     with progress_bar(f"{model} in {world}") as tell:
         table = run(spec, out, batch=batch, workers=workers, progress=tell)
@@ -208,9 +224,11 @@ def main() -> None:
     except DeadreckonError as error:
         sys.stderr.write(f"deadreckon: {error}\n")
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as end:
+        if isinstance(end, SystemExit) and end.code != INTERRUPTED:
+            raise
         sys.stderr.write("deadreckon: interrupted; what is committed is kept, the same command resumes it\n")
-        raise SystemExit(130) from None
+        raise SystemExit(INTERRUPTED) from None
 
 
 if __name__ == "__main__":

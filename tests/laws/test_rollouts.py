@@ -37,7 +37,8 @@ def noisy(world: str, level: int, **changes: object) -> RollSpec:
 @pytest.mark.parametrize(("world", "level"), WORLDS)
 def test_the_batched_lane_gives_the_plain_loops_table(world: str, level: int) -> None:
     for rule, inject, heal in RULES:
-        bench = Bench.load(noisy(world, level, on_error=rule, inject=inject, heal=heal))
+        teach = rule is OnError.REPAIR and heal == 3
+        bench = Bench.load(noisy(world, level, on_error=rule, inject=inject, heal=heal, teach=teach))
         plain = compute(bench, range(12), 5, lane=False)
         assert plain.equals(compute(bench, range(12), 64)), (rule, inject, heal)
 
@@ -79,6 +80,14 @@ def test_rule_repair_keeps_the_models_attempt_and_the_true_state() -> None:
     assert errors.height > 0
     assert (errors["taken"] != errors["action"]).all()
     assert table.filter(~pl.col("event").is_in(ERRORS))["taken"].is_null().all()
+
+
+def test_taught_contexts_are_the_oracles_whatever_the_model_does() -> None:
+    spec = noisy("maps", 1, on_error=OnError.REPAIR, teach=True)
+    states = [roll(replace(spec, model=model))["state"].to_list() for model in (NOISY, "noisy-oracle:slip=0.5")]
+    assert states[0] == states[1]
+    free = roll(replace(spec, teach=False))["state"].to_list()
+    assert free != states[0]
 
 
 def test_rule_skip_leaves_the_state_where_it_was() -> None:
@@ -128,6 +137,7 @@ def test_scaffolds_run_with_an_oracle_and_vote_lowers_its_error() -> None:
         {"temperature": 0.5},  # an oracle has no temperature
         {"inject": 99},
         {"inject": 2, "on_error": OnError.REPAIR},
+        {"teach": True},  # under accept
         {"level": 9},
     ],
 )

@@ -130,8 +130,8 @@ class Lane:
         replaced: list[str | None] = [None] * n
         if rule is OnError.SKIP:
             after[error] = rows[error]
-        elif rule is OnError.REPAIR and error.any():
-            index = np.flatnonzero(error)
+        elif rule is OnError.REPAIR and not taken.forced and (self.spec.teach or error.any()):
+            index = np.arange(n) if self.spec.teach else np.flatnonzero(error)
             oracle = self.oracle(rows[index], places.at(index), t)
             after[index] = world.batch_step(rows[index], oracle)
             for i, text in zip(index.tolist(), world.batch_write(oracle), strict=True):

@@ -155,7 +155,7 @@ class Loop:
         """Judge the turn, write its row, and put the rollout where the rule of the run says."""
         world, before, t = self.world, live.state, len(live.steps)
         judged = judge(world, before, turn.action)
-        state, taken = self._outcome(live, judged)
+        state, taken = (judged.after, None) if forced is Forced.HEALED else self._outcome(live, judged)
         live.text += turn.thought + (turn.action if taken is None else taken) + world.end
         open_goal = goal_open(world, state)
         if goes_on(judged, self.spec.on_error):
@@ -196,12 +196,11 @@ class Loop:
 
     def _outcome(self, live: Live, judged: Judged) -> tuple[Any, str | None]:
         """The state after the step, and the text that took the place of the model's, if any."""
-        if not is_error(judged.event):
-            return judged.after, None
-        if self.spec.on_error is OnError.REPAIR:
+        error = is_error(judged.event)
+        if self.spec.teach or (error and self.spec.on_error is OnError.REPAIR):
             place = (len(live.steps), live.key.rollout)
             action = oracle_action(self.world, live.state, (live.key.seed, live.key.item), place)
             return self.world.step(live.state, action), self.world.write(action)
-        if self.spec.on_error is OnError.SKIP or judged.after is None:
+        if error and (self.spec.on_error is OnError.SKIP or judged.after is None):
             return live.state, None
         return judged.after, None

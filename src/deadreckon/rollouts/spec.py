@@ -18,6 +18,9 @@ class RollSpec:
 
     `heal`: steps 0 ... heal-1 are the oracle's. `inject`: at this step a wrong action is forced. Both are
     declared interventions; with them `on_error` says what the world does after *any* error, the injected one too.
+    `teach`: the oracle's action enters context and state at every step, right or wrong, and the model's attempt is
+    judged there. Under repair alone it replaces errors only, so where several actions are right the contexts are
+    still of the model's own choosing.
     """
 
     world: str
@@ -32,6 +35,7 @@ class RollSpec:
     temperature: float = 1.0
     heal: int = 0
     inject: int | None = None
+    teach: bool = False
     law: bool = True  # record the exact law's columns (kl_pq, kl_qp, right_mass, illegal_mass) where the model can
     part_items: int = 0  # items in one part; 0 = by the kind of model
 
@@ -50,6 +54,8 @@ class RollSpec:
                 raise BadOption(f"{name}={value}: give {low} to {high}")
         if not 0.0 <= self.temperature <= 100.0:
             raise BadOption(f"temperature={self.temperature}: give 0 (greedy) to 100")
+        if self.teach and self.on_error is not OnError.REPAIR:
+            raise BadOption(f"teach with on_error={self.on_error.value}: nothing wrong can go on, use repair")
         if self.inject is not None:
             if not 0 <= self.inject < self.horizon:
                 raise BadOption(f"inject={self.inject}: give a step from 0 to {self.horizon - 1}, within the horizon")

@@ -113,7 +113,7 @@ def specs_of(subject: Subject, size: Size, *, interventions: bool = True) -> dic
         base = RollSpec(
             subject.world, subject.level, model, subject.scaffold, each, 1, subject.horizon, on_error=subject.on_error
         )
-        of = {"free": base, "forced": replace(base, on_error=OnError.REPAIR)}
+        of = {"free": base, "forced": replace(base, on_error=OnError.REPAIR, teach=True)}
         if interventions:
             pair = replace(base, items=pairs, law=False, heal=subject.at)
             of |= {"healed": replace(pair, heal=subject.at + 1), "injected": replace(pair, inject=subject.at)}
