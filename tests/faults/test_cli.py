@@ -1,0 +1,148 @@
+"""Bad input at the command line: one clear line, exit code 2, nothing written; Ctrl-C loses nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from deadreckon import cli
+from deadreckon.rollouts.store import read_run, run_hash
+
+ORACLE = ["--model", "oracle"]
+NOISY = ["--model", "noisy-oracle:slip=0.05,recover=0.1"]
+
+
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    """(exit code, standard output, standard error) of a command."""
+    monkeypatch.setattr(sys, "argv", ["deadreckon", *words])
+    code: object = 0
+    try:
+        cli.main()
+    except SystemExit as end:
+        code = end.code
+    shown = capsys.readouterr()
+    return int(str(code or 0)), shown.out, shown.err
+
+
+BAD = {
+    "world": (["sum", *ORACLE], r"unknown world 'sum': did you mean 'sums'?"),
+    "model": (["sums", "--model", "noisy-oracl"], r"unknown model 'noisy-oracl': did you mean 'noisy-oracle'?"),
+    "scaffold": (["sums", *ORACLE, "--scaffold", "monolog"], "unknown scaffold 'monolog': did you mean 'monologue'?"),
+    "level": (["sums", *ORACLE, "--level", "9"], "level=9: sums-k0-v1 has levels 1, 2, 3"),
+    "option": (["sums:j=3", *ORACLE], "has no option 'j': it has "),
+    "value": (["sums:k=x", *ORACLE], "sums k='x': give an integer from "),
+    "rate": (["sums", "--model", "noisy-oracle:slip=2"], "slip"),
+    "items": (["sums", *ORACLE, "--items", "0"], "items=0: give 1 to 10000000"),
+    "horizon": (["sums", *ORACLE, "--horizon", "-1"], "horizon=-1: give 1 to "),
+    "inject": (["sums", *ORACLE, "--inject", "500"], "inject=500: give a step from 0 to 99, within the horizon"),
+    "workers": (["sums", *ORACLE, "--workers", "0"], "give at least 1 worker"),
+    "weights": (["sums", "--model", "gpt:/nowhere/w.safetensors"], "no card at /nowhere/w.json"),
+    "shipped": (["sums", "--model", "shipped:nothing-like-it"], "unknown shipped model 'nothing-like-it'"),
+    "which": (["sums", "--model", "ngram"], "spec 'ngram' does not say which: write ngram:..."),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_and_nothing_is_written(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words, message = BAD[case]
+    code, out, err = run(monkeypatch, capsys, "roll", *words, "--out", str(tmp_path / "run"))
+    assert code == 2
+    assert message in err
+    assert err.startswith("deadreckon: ")
+    assert err.count("\n") == 1
+    assert out == ""
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_folder_of_another_run_is_refused_and_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    words = ["roll", "sums", *NOISY, "--items", "5", "--out", str(folder), "--seed"]
+    assert run(monkeypatch, capsys, *words, "1")[0] == 0
+    before = run_hash(folder)
+    code, _, err = run(monkeypatch, capsys, *words, "2")
+    assert code == 2
+    assert err.count("\n") == 1
+    assert "spec.seed 1 there and 2 asked" in err
+    assert "use another --out" in err
+    assert run_hash(folder) == before
+    code, out, _ = run(monkeypatch, capsys, *words, "1")
+    assert code == 0
+    assert "5 items" in out
+
+
+@pytest.mark.parametrize("words", [["measure"], ["report", "--out", "page"]], ids=["measure", "report"])
+def test_what_is_no_run_folder_is_one_line(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(monkeypatch, capsys, *words, str(tmp_path / "nothing"))
+    assert code == 2
+    assert err == f"deadreckon: {tmp_path / 'nothing'} is not a run folder: it has no spec.json\n"
+    assert out == ""
+
+
+def test_a_full_disk_is_one_line_and_resume_completes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=300k", "none", str(tmp_path)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small tmpfs needs root")
+    folder = tmp_path / "run"
+    words = ["roll", "sums", *NOISY, "--items", "20000", "--horizon", "6", "--out", str(folder)]
+    try:
+        code, _, err = run(monkeypatch, capsys, *words)
+        assert code == 2
+        lines = [line for line in err.replace("\r", "\n").splitlines() if line.startswith("deadreckon: ")]
+        assert len(lines) == 1
+        assert "No space left on device: free some space and run the same command again" in lines[0]
+        assert "Traceback" not in err
+        subprocess.run(["mount", "-o", "remount,size=64m", str(tmp_path)], check=True)
+        assert run(monkeypatch, capsys, *words)[0] == 0
+        assert read_run(folder)[1]["item"].n_unique() == 20000
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_ctrl_c_is_one_line_and_resume_completes(workers: str, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    words = [
+        sys.executable,
+        "-m",
+        "deadreckon.cli",
+        "roll",
+        "sums",
+        *NOISY,
+        "--items",
+        "20000",
+        "--horizon",
+        "6",
+        "--out",
+        str(folder),
+    ]
+    words += ["--workers", workers]
+    child = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while not (folder / "manifest.jsonl").exists():
+        assert child.poll() is None, child.stderr
+        time.sleep(0.02)
+    os.killpg(child.pid, signal.SIGINT)
+    _, err = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert err == "deadreckon: interrupted; what is committed is kept, the same command resumes it\n"
+    kept = set(read_run(folder)[1]["item"].unique())
+    assert 0 < len(kept) < 20000
+    assert not list(folder.rglob("*.tmp"))
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "20000 items" in done.stdout
+    assert kept < set(read_run(folder)[1]["item"].unique())
