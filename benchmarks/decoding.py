@@ -9,9 +9,9 @@ if its operations ran at the measured float32 matmul rate, or its bytes (weights
 at the measured copy bandwidth, whichever is longer. Speeds are per CPU second, so a busy neighbour
 changes them little; `--threads 2` runs two processes of ours, each on one thread, and prints wall time as well.
 
-Measured on two cores of a Xeon 6-85-7 (AVX-512, no BF16) crowded by seven busy processes, three runs:
-512 rows 1.63 times transformers at its best batch (1.46 to 1.81), 64 rows 0.98 (0.84 to 1.04). A quiet machine
-is needed for the figures to hold: at 64 rows the cost of starting some 250 kernels a symbol is half of the time.
+Measured on two cores of a 2.5 GHz Xeon (AVX-512, no BF16) shared with seven busy processes, three runs:
+512 rows 1.63 times transformers at its best batch (1.46 to 1.81), 64 rows 0.98 (0.84 to 1.04). To be
+measured again on a quiet machine. The times at 64 and 512 rows fit a cost of 3 ms a launch, whatever its rows.
 
 Needs the extra `bench`: pip install -c constraints.txt 'deadreckon[torch,bench]'
 """
