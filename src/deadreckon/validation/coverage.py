@@ -105,8 +105,12 @@ def _take(table: pl.DataFrame, names: Iterable[str], on_error: str) -> Readings:
 
 
 def _chain(cell: Cell, rng: np.random.Generator) -> Readings:
-    names = CHAIN if cell.unequal else (*CHAIN, "weibull_shape")
-    readings = _take(planted.chain(cell, rng), names, "accept")
+    readings = _take(planted.chain(cell, rng), CHAIN, "accept")
+    return readings | {f"survival@{CHECKPOINT}": at_step(readings["survival"], CHECKPOINT)}
+
+
+def _lifetimes(cell: Cell, rng: np.random.Generator) -> Readings:
+    readings = _take(planted.lifetimes(cell, rng), ("weibull_shape", "survival", "hazard", "horizon_50"), "stop")
     return readings | {f"survival@{CHECKPOINT}": at_step(readings["survival"], CHECKPOINT)}
 
 
@@ -147,6 +151,7 @@ def _claims(cell: Cell, rng: np.random.Generator) -> Readings:
 
 KINDS: dict[str, Kind] = {
     "chain": (_chain, planted.chain_truth),
+    "lifetimes": (_lifetimes, planted.lifetimes_truth),
     "single_answer": (_single_answer, planted.single_answer_truth),
     "intervention": (_intervention, planted.intervention_truth),
     "losses": (_losses, planted.losses_truth),
@@ -175,6 +180,7 @@ QUICK = [
     ("chain", Cell(0.05, 0.1, items=50, rollouts=4, horizon=20, unequal=2.0)),
     ("chain", Cell(0.2, 0.5, items=20, horizon=20)),
     ("chain", Cell(0.01, 0.0, items=50, horizon=20)),
+    ("lifetimes", Cell(0.1, 0.0, items=40, rollouts=2, horizon=20, shape=1.8)),
     ("single_answer", Cell(0.05, 0.0, items=50, rollouts=2, horizon=20, unequal=2.0)),
     ("intervention", Cell(0.05, 0.0, items=100, rollouts=2, horizon=10, unequal=2.0)),
     ("losses", Cell(0.05, 0.0, items=50, rollouts=2, horizon=20, unequal=2.0)),
@@ -188,6 +194,9 @@ def full_grid() -> Iterator[tuple[str, Cell]]:
         for g in (0.0, 0.1, 0.5):
             for items, rollouts, unequal in ((20, 1, 0.0), (20, 4, 2.0), (60, 4, 0.5), (200, 1, 2.0)):
                 yield "chain", Cell(h, g, items, rollouts, 50 if items == 60 else 30, unequal)
+    for shape in (0.6, 1.0, 1.8):
+        for items, rollouts, horizon in ((30, 1, 30), (30, 4, 15), (100, 2, 30)):
+            yield "lifetimes", Cell(0.1, 0.0, items, rollouts, horizon, shape=shape)
     for kind in ("single_answer", "intervention", "losses", "claims"):
         for items, rollouts, unequal in ((30, 1, 0.0), (30, 4, 2.0), (100, 2, 2.0)):
             yield kind, Cell(0.05, 0.0, items, rollouts, 20, unequal)
@@ -214,15 +223,16 @@ def main(arguments: list[str] | None = None) -> int:
     """Print the coverage table as Markdown; 1 if any interval is `low`."""
     parser = argparse.ArgumentParser(prog="python -m deadreckon.validation.coverage", description=__doc__)
     parser.add_argument("--size", choices=("quick", "full"), default="quick")
-    parser.add_argument("--repetitions", type=int, default=None, help="a cell (quick 200, full 500)")
+    parser.add_argument("--repetitions", type=int, default=None, help="a cell (quick 200, full 300)")
+    parser.add_argument("--kind", choices=sorted(KINDS), default=None, help="one way of planting alone")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args(arguments)
     cells = QUICK if given.size == "quick" else list(full_grid())
-    repetitions = given.repetitions or (200 if given.size == "quick" else 500)
+    repetitions = given.repetitions or (200 if given.size == "quick" else 300)
     print(f"| {COLUMNS} |")
     print("|" + "---|" * (COLUMNS.count("|") + 1))
     low = 0
-    for kind, cell in cells:
+    for kind, cell in (pair for pair in cells if given.kind in (None, pair[0])):
         for result in study(kind, cell, repetitions, given.seed):
             low += result.verdict == "low"
             print(row(result), flush=True)

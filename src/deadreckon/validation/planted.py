@@ -30,6 +30,7 @@ class Cell:
     rollouts: int = 1
     horizon: int = 30
     unequal: float = 0.0  # 0: all items alike; else the first parameter of the Beta law of h over items
+    shape: float = 1.0  # Weibull shape of first-error times, where `lifetimes` plants them
 
     def rates(self, rng: np.random.Generator) -> Floats:
         """(items,) error rates drawn for the items."""
@@ -91,7 +92,7 @@ def chain_truth(cell: Cell) -> dict[str, float]:
         on += p
         p = p * (1 - h) + (1 - p) * cell.g
     error = float((weight * h * on).sum() / (weight * on).sum())
-    truth = {
+    return {
         "survival": float(alive[-1]),
         f"survival@{CHECKPOINT}": float(alive[CHECKPOINT]),
         "incidence_error": float(1 - alive[-1]),
@@ -103,7 +104,6 @@ def chain_truth(cell: Cell) -> dict[str, float]:
         "horizon_50": _reach(cell, 0.5),
         "horizon_80": _reach(cell, 0.8),
     }
-    return truth if cell.unequal else truth | {"weibull_shape": 1.0}
 
 
 def _reach(cell: Cell, q: float) -> float:
@@ -114,6 +114,33 @@ def _reach(cell: Cell, q: float) -> float:
         if (alive <= q).any():
             return float(block[np.argmax(alive <= q)])
     return float("inf")
+
+
+ALIKE = 0.5  # correlation of the rollouts of an item in `lifetimes`, on the normal scale
+
+
+def lifetimes(cell: Cell, rng: np.random.Generator) -> pl.DataFrame:
+    """First errors at discrete Weibull times with scale 1/h; an item's rollouts share half of their luck.
+
+    A Gaussian copula keeps the law of each rollout exact while rollouts of an item depend on each other.
+    """
+    shared = np.repeat(rng.standard_normal(cell.items), cell.rollouts)
+    z = ALIKE**0.5 * shared + (1 - ALIKE) ** 0.5 * rng.standard_normal(len(shared))
+    time = np.ceil((-special.log_ndtr(z)) ** (1 / cell.shape) / cell.h)
+    step = np.arange(1, cell.horizon + 1)
+    return table(np.where(step == time[:, None], "slip", "right"), cell, {})
+
+
+def lifetimes_truth(cell: Cell) -> dict[str, float]:
+    """Truths of `lifetimes`: S(n) = exp(-(n h)^shape)."""
+    alive = np.exp(-((np.arange(cell.horizon + 1) * cell.h) ** cell.shape))
+    return {
+        "weibull_shape": cell.shape,
+        "survival": float(alive[-1]),
+        f"survival@{CHECKPOINT}": float(alive[CHECKPOINT]),
+        "hazard": float((1 - alive[-1]) / alive[:-1].sum()),
+        "horizon_50": float(np.ceil(np.log(2) ** (1 / cell.shape) / cell.h)),
+    }
 
 
 @dataclass(frozen=True, slots=True)
