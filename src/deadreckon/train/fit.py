@@ -22,7 +22,7 @@ from deadreckon.train.recipes import Fit, Recipe, Text, parse_recipe, recipe_tex
 from deadreckon.train.sources import Batch, Source
 from deadreckon.worlds import load_world
 
-GRADES = {0.01: "001", 0.03: "003", 0.1: "010", 0.3: "030"}  # share of the steps: name; the last is the model itself
+GRADES = {"001": 0.01, "003": 0.03, "010": 0.1, "030": 0.3}  # by name: share of the steps; 1 is the model itself
 BRANCH = 0.7  # share of the steps at which a run leaves a checkpoint for runs that differ from there on
 BETAS = (0.9, 0.95)
 
@@ -37,7 +37,7 @@ class Trained:
 
 def identity(recipe: Recipe, seed: int) -> str:
     """A hash of all that decides a run's weights, the machine and libraries apart."""
-    decides = recipe.model_dump_json(exclude={"limits": True, "text": {"held_out"}})
+    decides = recipe.deciding.model_dump_json(exclude={"limits": True, "text": {"held_out"}})
     return f"{hash64(decides, seed):016x}"
 
 
@@ -98,15 +98,15 @@ def fit(recipe: Recipe, folder: Path, *, seed: int, save_every: int, trunk: Path
     then = source_of(recipe.text, recipe.size.context, seed)
     learner = new_learner(recipe, then.tokens.size, seed)
     mark = _begin(recipe, learner, folder, seed, trunk)
-    grades = {max(1, round(share * recipe.fit.steps)): name for share, name in GRADES.items()}
+    grades = {name: max(1, round(share * recipe.fit.steps)) for name, share in GRADES.items()}
     began = time.process_time() - mark.seconds
     with Watch(recipe.fit.steps, console) as watch:
         for step in range(mark.steps, recipe.fit.steps):
             batch = (first if step < recipe.clean_steps else then).batch(step, recipe.fit.rows)
             watch.saw(step, learn(learner, batch, recipe.fit, step), batch.entropy / batch.actions)
             mark = mark.after(step + 1, batch.symbols, time.process_time() - began)
-            if mark.steps in grades:
-                save_graded(folder / f"grade-{grades[mark.steps]}.safetensors", learner, mark)
+            for name in (name for name, steps in grades.items() if steps == mark.steps):
+                save_graded(folder / f"grade-{name}.safetensors", learner, mark)
             if mark.steps == round(BRANCH * recipe.fit.steps):
                 save_checkpoint(folder / "branch.safetensors", learner, mark)
             if mark.steps % save_every == 0 or mark.steps == recipe.fit.steps:
@@ -152,7 +152,7 @@ def publish_graded(recipe: str, out: Path, *, seed: int = 0) -> list[Path]:
     plan = parse_recipe(toml)
     source = source_of(plan.text, plan.size.context, seed)
     paths = []
-    for name in GRADES.values():
+    for name in GRADES:
         learner = new_learner(plan, source.tokens.size, seed)
         mark = load_graded(out / f"grade-{name}.safetensors", learner.network)
         path = out / f"grade-{name}" / f"{Path(recipe).stem}-s{seed}-{name}.safetensors"

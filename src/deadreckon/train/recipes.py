@@ -68,10 +68,18 @@ class Recipe(_Strict):
         return round(self.text.clean_share * self.fit.steps)
 
     @property
+    def deciding(self) -> Recipe:
+        """The recipe with every field that decides no weight at its default."""
+        text = self.text.model_dump() | {"held_out": ()}
+        if self.text.regime != "repaired":
+            text |= {"mistakes": 0.1, "mask_mistakes": True}
+        return self.model_copy(update={"text": Text.model_validate(text), "limits": ""})
+
+    @property
     def trunk(self) -> Recipe:
         """The clean recipe whose first `clean_steps` steps are this one's: one run of it can serve both."""
-        clean = {"regime": "clean", "clean_share": 0.0, "mistakes": 0.1, "mask_mistakes": True}
-        return self.model_copy(update={"text": self.text.model_copy(update=clean), "limits": ""})
+        text = self.text.model_copy(update={"regime": "clean", "clean_share": 0.0})
+        return self.model_copy(update={"text": text}).deciding
 
 
 def recipe_names() -> list[str]:
