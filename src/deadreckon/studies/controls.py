@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -31,9 +32,9 @@ SHOWN = ("survival", "hazard", "horizon_50", "occupancy", "error_rate", "recover
 
 
 def table_of(tables: Tables, subject: Subject, kind: str) -> pl.DataFrame:
-    """One kind of run of a subject, its training seeds pooled: the same items, seed s as rollouts s * 10^6 ..."""
+    """One kind of run of a subject, its training seeds pooled: each has items of its own, numbered from s * 10^6."""
     parts = [tables[f"{subject.name}/{seed}/{kind}"] for seed in range(len(subject.models))]
-    return pl.concat([part.with_columns(pl.col("rollout") + seed * 1_000_000) for seed, part in enumerate(parts)])
+    return pl.concat([part.with_columns(pl.col("item") + seed * 1_000_000) for seed, part in enumerate(parts)])
 
 
 def named(readings: list[Reading]) -> dict[str, Reading]:
@@ -46,7 +47,7 @@ def arms(tables: Tables) -> tuple[ArmResult, ...]:
     found = []
     for subject in (*ORACLES, NEUTRAL, CONDITIONED, STUCK, ERGODIC, ABSORBING):
         readings = named(measure(table_of(tables, subject, "free"), on_error=subject.on_error.value))
-        shown = tuple(readings[name] for name in SHOWN)
+        shown = tuple(replace(readings[name], curve=None) for name in SHOWN)  # figures, no pictures
         place = (subject.world, subject.level, subject.models[0], subject.scaffold)
         found.append(ArmResult(subject.name, "control", *place, shown))
     return tuple(found)

@@ -41,6 +41,7 @@ from deadreckon.studies.subjects import (
     ORACLES,
     STUCK,
     SUBJECTS,
+    SUMS_SEEDS,
     Size,
     Subject,
     size_of,
@@ -50,6 +51,8 @@ from deadreckon.studies.subjects import (
 NAME = "errors_compound"
 CLAIM = "An autoregressive model's errors compound: with error rate e per step, P(correct after n steps) = (1-e)^n."
 MARGIN = 0.05  # a gap inside this is too small to matter
+LEAST_BREEDING = 0.02  # errors per step; likewise
+LEAST_EXCESS = 10.0  # percent; likewise
 RULES = f"""\
 A model's e is its exact teacher-forced error: the mass it puts on wrong actions on the expert's contexts.
 Q1 (1-e)^n: S(n), the share of free rollouts without an error, minus (1-e)^n at an n declared per world. A model
@@ -60,11 +63,11 @@ Q2 The same gap to the item-mixed product mean_i prod_t (1-e_it), where one answ
    FAILS if one misses.
 Q3 Compounding proper: after an injected error against a healed history of the same item and step, the difference in
    the error rate of the next 10 own steps. HOLDS if its interval lies above 0 in all three models trained on clean
-   text, FAILS if in none.
+   text, FAILS if it lies below {LEAST_BREEDING} in all three.
 Q4 P(correct) goes to 0 with S(n): HOLDS if the share on track at the horizon is within {MARGIN} of S for every model
    whose world can carry a wrong state, FAILS if for one of them its interval lies above that of S.
 Q5 Drift feeds drift: excess accumulated KL on own against expert contexts. HOLDS if above 0 for all three models
-   trained on clean text, FAILS if for none.
+   trained on clean text, FAILS if below {LEAST_EXCESS:g}% for all three.
 The claim HOLDS if Q1 and Q4 hold, FAILS if one of them fails, and is UNDECIDED otherwise or if a control fails.
 Intervals are 95% over items; where there are several training seeds their spread is added in quadrature (t), else
 only these checkpoints are judged; within each question all are widened for the number of models (Bonferroni)."""
@@ -126,7 +129,10 @@ def run(*, size: str = "quick", workers: int = 1, progress: Progress | None = No
         (*arms, *controls.arms(tables)),
         checks,
         tuple(replay for s in shown for replay in replays(tables[f"{s.name}/0/free"], s.world)),
-        provenance(f"deadreckon study {NAME} --size {size} --out DIR", _hashes(tables) | {"seed": "0", "size": size}),
+        provenance(
+            f"deadreckon study {NAME} --size {size} --out DIR",
+            _hashes(tables) | {"seeds": f"0 ... {SUMS_SEEDS - 1}", "size": size},
+        ),
     )
 
 
@@ -196,9 +202,11 @@ def judge(measured: list[Measured]) -> tuple[Question, ...]:
             "Do unequal steps and items explain that share, where one answer is right?",
             gap([m for m in measured if m.subject.one_answer], "survival_gap_mixed"),
         ),
-        Question("Does an error breed errors?", above(measured, "self_conditioning", "errors per step", 3)),
+        Question(
+            "Does an error breed errors?", above(measured, "self_conditioning", "errors per step", LEAST_BREEDING)
+        ),
         Question("Does P(correct) fall to 0 with it?", stays_lost(measured)),
-        Question("Does drift feed drift?", above(measured, "excess_accumulated_error", "percent", 1)),
+        Question("Does drift feed drift?", above(measured, "excess_accumulated_error", "percent", LEAST_EXCESS)),
     )
 
 
@@ -215,17 +223,16 @@ def gap(measured: list[Measured], name: str) -> Finding:
     return Finding(verdict, because + ".", tuple(r for _, r in found))
 
 
-def above(measured: list[Measured], name: str, unit: str, digits: int) -> Finding:
-    """Q3 and Q5: above 0 for the models trained on clean text?"""
+def above(measured: list[Measured], name: str, unit: str, least: float) -> Finding:
+    """Q3 and Q5: above 0 for all models trained on clean text, or below the least that matters for all?"""
     found = [(m, widened(m.judged[name], len(measured))) for m in measured if not math.isnan(m.judged[name].value)]
     clean = [r for m, r in found if m.subject.name.endswith("-clean")]
-    positive = [r for r in clean if r.low > 0]
     verdict = Verdict.UNDECIDED
-    if clean and len(positive) == len(clean):
+    if clean and all(r.low > 0 for r in clean):
         verdict = Verdict.HOLDS
-    elif clean and not positive and all(r.high <= 0 or abs(r.value) < abs(r.high - r.low) for r in clean):
+    elif clean and all(r.high < least for r in clean):
         verdict = Verdict.FAILS
-    because = f"{name} in {unit}: {'; '.join(said(m, r, digits=digits) for m, r in found)}."
+    because = f"{name} in {unit}: {'; '.join(said(m, r, digits=3 if least < 1 else 1) for m, r in found)}."
     return Finding(verdict, because, tuple(r for _, r in found))
 
 

@@ -111,7 +111,14 @@ def specs_of(subject: Subject, size: Size, *, interventions: bool = True) -> dic
     runs: dict[str, RollSpec] = {}
     for seed, model in enumerate(subject.models):
         base = RollSpec(
-            subject.world, subject.level, model, subject.scaffold, each, 1, subject.horizon, on_error=subject.on_error
+            subject.world,
+            subject.level,
+            model,
+            subject.scaffold,
+            each,
+            horizon=subject.horizon,
+            seed=seed,  # other items for each training seed, the same ones for each regime
+            on_error=subject.on_error,
         )
         of = {"free": base, "forced": replace(base, on_error=OnError.REPAIR, teach=True)}
         if interventions:
