@@ -132,7 +132,8 @@ def test_ctrl_c_is_one_line_and_resume_completes(workers: str, tmp_path: Path) -
     ]
     words += ["--workers", workers]
     child = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    while not (folder / "manifest.jsonl").exists():
+    manifest = folder / "manifest.jsonl"
+    while not manifest.exists() or not manifest.read_bytes():
         assert child.poll() is None, child.stderr
         time.sleep(0.02)
     os.killpg(child.pid, signal.SIGINT)
