@@ -197,6 +197,17 @@ def test_families_are_the_unit_where_they_are_given() -> None:
     assert by_family.high - by_family.low > 1.3 * (by_item.high - by_item.low)
 
 
+def test_two_arms_are_paired_by_family_where_families_are_given() -> None:
+    pair = planted.single_answer(Cell(0.05, 0, items=60, horizon=20, unequal=0.7), np.random.default_rng(9))
+    named = [frame.with_columns(family=pl.format("f{}", pl.col("item") // 3)) for frame in (pair.free, pair.forced)]
+    by_family = survival_gap_mixed(read(named[0]), read(named[1], "repair"), 10)
+    by_item = survival_gap_mixed(read(pair.free), read(pair.forced, "repair"), 10)
+    assert by_family.value == pytest.approx(by_item.value)
+    assert by_family.low != by_item.low
+    one = pair.free.with_columns(family=pl.lit("f"))
+    assert "one family says nothing" in take(one, "step_error").reason
+
+
 def test_no_event_never_gives_zero_width() -> None:
     frame = table(*((i, "rrrrr", "horizon") for i in range(30)), true_state=[True] * 150, right_mass=[1.0] * 150)
     for reading in (*measure(frame), *measure(frame, on_error="repair")):

@@ -165,7 +165,9 @@ class Measure:
         """The reading; an interval that is not there is explained, by few items if by nothing else."""
         low, high = (float(end) for end in interval)
         if np.isnan(low):
-            few = "one item says nothing of how items differ" if arm.clusters < 2 else "nothing varies between items"
+            unit = ("item", "items") if arm.items < 2 else ("family", "families")
+            alone = f"one {unit[0]} says nothing of how {unit[1]} differ"
+            few = alone if arm.clusters < 2 else "nothing varies between items"
             reason = both(reason, f"no interval: {few}")
         return Reading(
             self.quantity, self.unit, float(value), low, high, LEVEL, arm.items, self.method, "", reason, curve
