@@ -74,38 +74,66 @@ class FromText:
 
     def __init__(self, world: World[Any, Any], model: Model, *, law: bool):
         """Opens a session of its own."""
-        self.world = world
-        self.session: Session = model.session()
-        self.scorer: ScorerSession | None = None
-        if law and isinstance(model, Scorer):
-            self.scorer = self.session = model.session()
+        self.world, self.finite = world, isinstance(world, FiniteWorld)
+        self.scorer: ScorerSession | None = model.session() if law and isinstance(model, Scorer) else None
+        self.session: Session = self.scorer or model.session()
 
     def answer(self, questions: Sequence[Question]) -> list[Answer]:
         """One answer per question."""
-        laws = [UNKNOWN] * len(questions)
-        if self.scorer is not None:
-            acts = [i for i, q in enumerate(questions) if q.ask.purpose == "act" and q.ask.n == 1]
-            acts = [i for i in acts if questions[i].ask.temperature > 0.0]
-            for i, law in zip(acts, self._laws(self.scorer, [questions[i] for i in acts]), strict=True):
-                laws[i] = law
-        replies = self.session.complete([q.ask for q in questions])
+        asks, laws = [q.ask for q in questions], [UNKNOWN] * len(questions)
+        if self.scorer is None:
+            return list(zip(self.session.complete(asks), laws, strict=True))
+        acts = [i for i, ask in enumerate(asks) if ask.purpose == "act" and ask.n == 1 and ask.temperature > 0.0]
+        if self.finite:
+            found = self._laws(self.scorer, [questions[i] for i in acts])
+        replies = self.session.complete(asks)
+        if not self.finite:
+            found = self._masses([questions[i] for i in acts], [replies[i] for i in acts])
+        for i, law in zip(acts, found, strict=True):
+            laws[i] = law
         return list(zip(replies, laws, strict=True))
 
     def _laws(self, scorer: ScorerSession, questions: Sequence[Question]) -> list[Law]:
+        """The law over all that is allowed, each action one short text."""
         if not questions:
             return []
-        world, finite = self.world, isinstance(self.world, FiniteWorld)
         p: list[list[float]] = []
-        texts: list[list[str]] = []
+        actions: list[list[Any]] = []
         for question in questions:
-            policy = world.policy(question.state)
-            other = [a for a in world.legal(question.state) if a not in policy] if finite else []  # type: ignore[attr-defined]
+            policy = self.world.policy(question.state)
+            other = [a for a in self.world.legal(question.state) if a not in policy]  # type: ignore[attr-defined]
             p.append([*policy.values(), *[0.0] * len(other)])
-            texts.append([world.write(a) + world.end for a in (*policy, *other)])
-        q = pad([np.exp(scores).tolist() for scores in scorer.score([q.ask for q in questions], texts)])
+            actions.append([*policy, *other])
+        q = pad([np.exp(scores).tolist() for scores in self._score(scorer, questions, actions)])
         off_list = np.maximum(1.0 - row_sum(q), 0.0)
-        illegal = off_list if finite else np.full(len(questions), nan)
-        return columns(Laws.of(pad(p), q, off_list), illegal)
+        return columns(Laws.of(pad(p), q, off_list), off_list)
+
+    def _masses(self, questions: Sequence[Question], replies: Sequence[Reply]) -> list[Law]:
+        """Where the allowed actions are too many to list: the law on the right ones alone.
+
+        An only right action that was just sampled has its probability already.
+        """
+        policies = [self.world.policy(question.state) for question in questions]
+        known = [
+            reply.logps[0] if len(policy) == 1 and reply.texts == (self.world.write(next(iter(policy))),) else nan
+            for policy, reply in zip(policies, replies, strict=True)
+        ]
+        rest = [i for i, logp in enumerate(known) if np.isnan(logp) and not replies[i].fault]
+        q = pad([[float(np.exp(logp))] for logp in known])
+        if rest and self.scorer is not None:
+            scores = self._score(self.scorer, [questions[i] for i in rest], [list(policies[i]) for i in rest])
+            q = np.pad(q, ((0, 0), (0, max(map(len, scores)) - 1)))
+            for i, score in zip(rest, scores, strict=True):
+                q[i, : len(score)] = np.exp(score)
+        p = pad([list(policy.values()) for policy in policies])
+        p = np.pad(p, ((0, 0), (0, q.shape[1] - p.shape[1])))
+        return columns(Laws.of(p, q, np.maximum(1.0 - row_sum(q), 0.0)), np.full(len(q), nan))
+
+    def _score(
+        self, scorer: ScorerSession, questions: Sequence[Question], actions: Sequence[Sequence[Any]]
+    ) -> list[F64]:
+        texts = [[self.world.write(action) + self.world.end for action in listed] for listed in actions]
+        return scorer.score([question.ask for question in questions], texts)
 
 
 class FromState:
