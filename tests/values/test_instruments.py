@@ -302,6 +302,14 @@ def test_gaps_pair_the_two_tables_by_item_and_refuse_an_unreached_length() -> No
     assert "S(40) asked" in survival_gap_mixed(free, forced, 40).reason
 
 
+def test_survival_that_came_down_to_zero_stays_there_in_a_gap() -> None:
+    free = table(*((i, "rs", "broken") for i in range(20)))
+    forced = table(*((i, "rrrr", "horizon") for i in range(20)), right_mass=[0.9] * 80)
+    gap = survival_gap_constant(read(free), read(forced, "repair"), 4)
+    assert gap.value == pytest.approx(-(0.9**4))
+    assert gap.low < gap.value < gap.high < 0
+
+
 def test_self_conditioning_by_hand() -> None:
     forced = ["healed", "injected", "", ""] * 2
     injected = table((1, "rssr", "horizon"), (2, "rsrs", "horizon"), forced=forced)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from deadreckon.contracts import OnError, Reading, nan
+from deadreckon.contracts import OnError, Reading
 from deadreckon.errors import NotEstimable
 from deadreckon.instruments.arm import Arm, Ints, Measure, aligned, curve
 from deadreckon.instruments.hazard import RATE, error_rate_of
@@ -168,14 +168,26 @@ def _gap(free: Arm, forced: Arm, n: int, measure: Measure) -> Reading:
         predicted = PREDICTIONS[measure.quantity](forced)
     except NotEstimable as why:
         return measure.missing(free, str(why))
-    reach = min(first.reach, len(predicted.value))
+    if not first.reach:
+        return measure.missing(free, NO_STEPS)
+    s = _after_all_failed(first.curve(), len(predicted.value))
+    reach = min(len(s.value), len(predicted.value))
     if not 1 <= n <= reach:
         return measure.missing(free, f"S({n}) asked, the shorter of the two tables ends at {reach}: raise the horizon")
-    s = first.curve()
     u, v = aligned(free, forced, s.influence[:, :reach], predicted.influence[:, :reach])
     ours = Side(s.value[:reach], s.low[:reach], s.high[:reach], u)
     theirs = Side(predicted.value[:reach], predicted.low[:reach], predicted.high[:reach], v)
     low, high = difference_interval(ours, theirs)
     gap = ours.value - theirs.value
     points = curve("steps", np.arange(1.0, reach + 1), gap, (low, high), s.clusters[:reach])
-    return measure.reading(free, float(gap[n - 1]) if reach else nan, (low[n - 1], high[n - 1]), f"at n = {n}", points)
+    return measure.reading(free, float(gap[n - 1]), (low[n - 1], high[n - 1]), f"at n = {n}", points)
+
+
+def _after_all_failed(s: Product, length: int) -> Product:
+    """A survival curve that has come down to 0 stays there up to `length` steps; any other ends where it ends."""
+    more = length - len(s.value)
+    if more <= 0 or s.value[-1] > 0:
+        return s
+    value, low, high = (np.append(v, np.full(more, v[-1])) for v in (s.value, s.low, s.high))
+    clusters = np.append(s.clusters, np.full(more, s.clusters[-1]))
+    return Product(value, np.pad(s.influence, ((0, 0), (0, more))), low, high, clusters)

@@ -149,7 +149,7 @@ def _derivatives(p: Floats, first: FirstErrors) -> tuple[Floats, Floats]:
     for i, j in product((-1, 0, 1), repeat=2):
         fail, survive = _loglik(p + step * np.array([i, j]), first.reach + 1)
         terms = first.arm.weight * np.where(first.failed, fail[first.length], survive[first.length])
-        at[i, j] = np.bincount(first.arm.home, terms, first.arm.clusters)
+        at[i, j] = np.bincount(first.arm.home, terms, first.arm.clusters).astype(float)
     score = np.stack([at[1, 0] - at[-1, 0], at[0, 1] - at[0, -1]], axis=1) / (2 * step)
     a = at[1, 0] - 2 * at[0, 0] + at[-1, 0]
     b = at[0, 1] - 2 * at[0, 0] + at[0, -1]
