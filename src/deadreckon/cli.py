@@ -22,6 +22,7 @@ INTERRUPTED = 130  # what typer makes of Ctrl-C, in silence
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.")]
 Workers = Annotated[int, typer.Option(help="Processes. Changes no byte of the result.")]
+Png = Annotated[bool, typer.Option(help="Write the figures as PNG too.")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print readings as JSON.")]
 
 
@@ -73,7 +74,7 @@ def root(
 @app.command()
 def demo(out: Out = Path("demo"), workers: Workers = 2) -> None:
     """Run the main study on the shipped models and write a report: the one command to begin with."""
-    _study("errors_compound", out, workers, Size.QUICK, as_json=False)
+    _study("errors_compound", out, workers, Size.QUICK)
 
 
 @app.command()
@@ -167,12 +168,13 @@ def study(
     size: Annotated[Size, typer.Option(help="quick: a minute; full: tight intervals.")] = Size.QUICK,
     workers: Workers = 2,
     json: JsonFlag = False,
+    png: Png = False,
 ) -> None:
     """Run a study, print its verdict and write its report."""
-    _study(name, out, workers, size, as_json=json)
+    _study(name, out, workers, size, as_json=json, png=png)
 
 
-def _study(name: str, out: Path, workers: int, size: Size, *, as_json: bool) -> None:
+def _study(name: str, out: Path, workers: int, size: Size, *, as_json: bool = False, png: bool = False) -> None:
     from deadreckon.report.page import write_report
     from deadreckon.report.say import readings_json
     from deadreckon.rollouts.progress import progress_bar
@@ -180,7 +182,7 @@ def _study(name: str, out: Path, workers: int, size: Size, *, as_json: bool) -> 
 
     with progress_bar(name) as tell:
         result = run_study(name, size=size.value, workers=workers, progress=tell)
-    path = write_report([result], out)
+    path = write_report([result], out, png=png)
     if as_json:
         typer.echo(readings_json([reading for arm in result.arms for reading in arm.readings]))
         return
@@ -196,12 +198,13 @@ def _study(name: str, out: Path, workers: int, size: Size, *, as_json: bool) -> 
 def report(
     runs: Annotated[list[Path], typer.Argument(help="Run folders written by roll.")],
     out: Out = Path("report"),
+    png: Png = False,
 ) -> None:
     """Draw the readings of one or more runs as a page, with figures and replays."""
     from deadreckon.report.page import write_report
     from deadreckon.studies.describe import describe_runs
 
-    typer.echo(str(write_report([describe_runs(runs)], out)))
+    typer.echo(str(write_report([describe_runs(runs)], out, png=png)))
 
 
 @app.command(name="list")

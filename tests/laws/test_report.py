@@ -171,7 +171,7 @@ def test_a_study_with_nothing_in_it_is_still_a_page() -> None:
 
 
 def test_three_replays_of_every_world_fit_into_three_megabytes(synthetic_study: StudyResult, tmp_path: Path) -> None:
-    path = write_report([synthetic_study], tmp_path)
+    path = write_report([synthetic_study], tmp_path, png=True)
     assert path == tmp_path / "report.html"
     assert path.stat().st_size < 3_000_000
     json.loads((tmp_path / "readings.json").read_text())

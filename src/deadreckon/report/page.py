@@ -93,14 +93,14 @@ def render(results: Sequence[StudyResult]) -> str:
     return _render([(result, [pictures(arm.readings) for arm in result.arms]) for result in results])
 
 
-def write_report(results: Sequence[StudyResult], folder: Path) -> Path:
-    """Write report.html, readings.json and figures/*.svg, *.png into the folder; returns the page's path."""
+def write_report(results: Sequence[StudyResult], folder: Path, *, png: bool = False) -> Path:
+    """Write report.html, readings.json and figures/*.svg (with `png` also *.png) into the folder; the page's path."""
     drawn = [(result, [pictures(arm.readings) for arm in result.arms]) for result in results]
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     for s, (_, arms) in enumerate(drawn):
         for a, arm in enumerate(arms):
             for picture in arm:
-                for suffix in ("svg", "png"):
+                for suffix in ("svg", "png") if png else ("svg",):
                     save_figure(picture.svg, folder / "figures" / f"{s}-{a}-{picture.kind.name}.{suffix}")
     write_atomic(folder / "readings.json", readings_json(results).encode())
     write_atomic(folder / "report.html", _render(drawn).encode())
