@@ -20,6 +20,8 @@ app = typer.Typer(
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C, in silence
 
+EXTRAS = {"torch": "torch", "safetensors": "torch", "altair": "plots", "vl_convert": "plots"}
+
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.")]
 Workers = Annotated[int, typer.Option(help="Processes. Changes no byte of the result.")]
 Png = Annotated[bool, typer.Option(help="Write the figures as PNG too.")]
@@ -151,13 +153,16 @@ def measure(
 def train(
     recipe: Annotated[str, typer.Argument(help="A shipped recipe's name, or a TOML file.")],
     out: Out,
-    seed: Annotated[int | None, typer.Option(help="Training seed; the recipe's own by default.")] = None,
+    seed: Annotated[int, typer.Option(help="Training seed.")] = 0,
     threads: Annotated[int, typer.Option(help="Threads of the one training process.")] = 1,
 ) -> None:
     """Train a small model from a recipe; a killed run resumes to the same weights."""
-    from deadreckon.train import train as fit
+    from deadreckon.train.fit import train as fit
 
-    path = fit(recipe, out, seed=seed, threads=threads)
+    import torch  # isort: skip  after deadreckon.train, which says how its threads wait
+
+    torch.set_num_threads(threads)
+    path = fit(recipe, out, seed=seed)
     typer.echo(f"{path}: use it as gpt:{path}")
 
 
