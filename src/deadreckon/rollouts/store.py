@@ -99,8 +99,7 @@ class RunStore:
         OtherIdentity where it holds another run; StoreError where it is in use, cannot be written, or holds
         something that is not a run.
         """
-        with _refusals(folder, "make"):
-            folder.mkdir(parents=True, exist_ok=True)
+        _make_folder(folder)
         _refuse_foreign(folder)
         lock = _take_lock(folder)
         try:
@@ -230,6 +229,15 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def _make_folder(folder: Path) -> None:
+    """The folder and its parents, each flushed into the one it lies in."""
+    with _refusals(folder, "make"):
+        missing = [path for path in (folder, *folder.parents) if not path.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in missing:
+            _sync_folder(path.parent)
 
 
 def _take_lock(folder: Path) -> int:
