@@ -124,7 +124,7 @@ def run(*, size: str = "quick", workers: int = 1, progress: Progress | None = No
         NAME,
         CLAIM,
         RULES,
-        overall(questions, checks),
+        overall(measured, questions, checks),
         questions,
         (*arms, *controls.arms(tables)),
         checks,
@@ -213,14 +213,15 @@ def judge(measured: list[Measured]) -> tuple[Question, ...]:
 def gap(measured: list[Measured], name: str) -> Finding:
     """Q1 and Q2: does the prediction agree everywhere, or miss somewhere?"""
     found = [(m, widened(m.judged[name], len(measured))) for m in measured]
-    misses = [said(m, r) for m, r in found if r.low > 0 or r.high < 0]
+    misses = [m for m, r in found if r.low > 0 or r.high < 0]
     agrees = [m for m, r in found if r.low >= -MARGIN and r.high <= MARGIN]
     verdict = Verdict.FAILS if misses else Verdict.HOLDS if len(agrees) == len(found) else Verdict.UNDECIDED
     n = ", ".join(sorted({f"{m.subject.world} n={m.subject.judged_at}" for m, _ in found}))
-    because = f"S(n) minus the prediction at {n}: it misses for {len(misses)} of {len(found)} models" + (
-        f": {'; '.join(misses)}" if misses else f" (agrees within ±{MARGIN} for {len(agrees)})"
+    because = (
+        f"S(n) minus the prediction, at {n}: it misses for {len(misses)} of {len(found)} models and agrees within"
+        f" ±{MARGIN} for {len(agrees)}: {'; '.join(said(m, r) for m, r in found)}."
     )
-    return Finding(verdict, because + ".", tuple(r for _, r in found))
+    return Finding(verdict, because, tuple(r for _, r in found))
 
 
 def above(measured: list[Measured], name: str, unit: str, least: float) -> Finding:
@@ -232,7 +233,9 @@ def above(measured: list[Measured], name: str, unit: str, least: float) -> Findi
         verdict = Verdict.HOLDS
     elif clean and all(r.high < least for r in clean):
         verdict = Verdict.FAILS
-    because = f"{name} in {unit}: {'; '.join(said(m, r, digits=3 if least < 1 else 1) for m, r in found)}."
+    digits = 3 if least < 1 else 1
+    figures = "; ".join(said(m, r, digits=digits) for m, r in found)
+    because = f"{name.replace('_', ' ').capitalize()}, {unit}: {figures}."
     return Finding(verdict, because, tuple(r for _, r in found))
 
 
@@ -245,20 +248,28 @@ def stays_lost(measured: list[Measured]) -> Finding:
     same = [m for m, occupancy, survival in pairs if occupancy.high - survival.low <= MARGIN]
     verdict = Verdict.FAILS if back else Verdict.HOLDS if len(same) == len(pairs) else Verdict.UNDECIDED
     figures = "; ".join(f"{said(m, o)} on track against S = {s.value:.3f}" for m, o, s in pairs)
-    because = f"the share on track lies above the share without an error for {len(back)} of {len(pairs)}: {figures}."
+    because = f"The share on track lies above the share without an error for {len(back)} of {len(pairs)}: {figures}."
     return Finding(verdict, because, tuple(r for _, o, s in pairs for r in (o, s)))
 
 
-def overall(questions: tuple[Question, ...], checks: tuple[Check, ...]) -> Finding:
-    """The verdict on the claim."""
+def overall(measured: list[Measured], questions: tuple[Question, ...], checks: tuple[Check, ...]) -> Finding:
+    """The verdict on the claim, in one sentence with the figures that decide it."""
     first, back = questions[0].finding, questions[3].finding
-    failed = [check.name for check in checks if not check.passed]
     readings = first.readings + back.readings
+    failed = [check.name for check in checks if not check.passed]
     if failed:
-        return Finding(Verdict.UNDECIDED, f"a control failed: {'; '.join(failed)}", readings)
+        return Finding(Verdict.UNDECIDED, f"A control failed: {'; '.join(failed)}.", readings)
+    misses = sum(r.low > 0 or r.high < 0 for r in first.readings)
+    on, clean = back.readings[::2], back.readings[1::2]
+    above = sum(a.low > b.high for a, b in zip(on, clean, strict=True))
+    names = [m.subject.name for m in measured if not math.isnan(m.judged["occupancy"].value)]
+    widest = max(range(len(on)), key=lambda i: on[i].value - clean[i].value)
+    because = (
+        f"(1-e)^n misses the share of rollouts without an error for {misses} of {len(first.readings)} models, and at"
+        f" the horizon more rollouts are on track than never erred for {above} of {len(on)} (most for {names[widest]}:"
+        f" {on[widest].value:.2f} on track, {clean[widest].value:.2f} without an error)."
+    )
     verdicts = {first.verdict, back.verdict}
     if Verdict.FAILS in verdicts:
-        verdict = Verdict.FAILS
-    else:
-        verdict = Verdict.HOLDS if verdicts == {Verdict.HOLDS} else Verdict.UNDECIDED
-    return Finding(verdict, f"{first.because} And {back.because}", readings)
+        return Finding(Verdict.FAILS, because, readings)
+    return Finding(Verdict.HOLDS if verdicts == {Verdict.HOLDS} else Verdict.UNDECIDED, because, readings)
