@@ -380,6 +380,14 @@ def test_confidence_falls_back_on_the_models_own_probability() -> None:
     assert "no probability" in take(frame.with_columns(confidence=pl.lit(90.0)), "brier").reason
 
 
+def test_the_probability_of_one_of_several_right_actions_is_no_confidence() -> None:
+    one = table((1, "rs", "horizon"), (2, "rr", "horizon"), logp=[math.log(0.5)] * 4, right_mass=[0.5] * 4)
+    assert take(one, "brier").value == pytest.approx(0.25)
+    several = one.with_columns(right_mass=pl.lit(0.9))
+    assert "several actions are right" in take(several, "brier").reason
+    assert "several actions are right" in take(several, "ece_debiased").reason
+
+
 def test_cost_counts_the_tokens_of_wrong_steps_too() -> None:
     frame = table((1, "rs", "horizon"), (2, "rr", "horizon"), tokens=[3, 5, 3, 4])
     assert take(frame, "cost_per_right_step").value == pytest.approx(15 / 3)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 
-from deadreckon.contracts import Curve, Reading, nan
+from deadreckon.contracts import Curve, Event, Reading, nan
 from deadreckon.errors import NotEstimable
 from deadreckon.instruments.arm import Arm, Bools, Ints, Measure, curve
 from deadreckon.instruments.stats import (
@@ -20,6 +21,7 @@ from deadreckon.instruments.stats import (
 from deadreckon.seeds import Purpose, generator, hash64
 
 BINS = 10
+ROUNDING = 1e-6  # of a float32 model's probabilities
 DRAWS = 1000
 UNCOVERED = "no interval: none with a coverage study behind it; see brier and ece_debiased"
 
@@ -38,7 +40,9 @@ class Claims:
 def claims(arm: Arm) -> Claims:
     """The column confidence; where the model said nothing, exp(logp), its probability of its own action.
 
-    A step counts as right where it is no error. Raises NotEstimable where neither column holds a value.
+    A step counts as right where it is no error. The probability of one action says how sure the model is of being
+    right only where one action is right: where right_mass shows that several are, exp(logp) is refused. Raises
+    NotEstimable there, and where neither column holds a value.
     """
     if not arm.own.any():
         raise NotEstimable("no step of the model's own")
@@ -46,10 +50,21 @@ def claims(arm: Arm) -> Claims:
         p, source = arm.floats("confidence"), "stated confidence"
     except NotEstimable:
         p, source = np.exp(arm.floats("logp")), "exp(logp) of the action as sampled"
+        _check_one_answer(arm, p)
     rows = arm.own & np.isfinite(p)
     if ((p[rows] < 0) | (p[rows] > 1 + 1e-9)).any():
         raise NotEstimable(f"confidence up to {p[rows].max():.4g} is no probability: rescale it to 0 ... 1")
     return Claims(arm, rows, np.clip(np.nan_to_num(p), 0, 1), (~arm.error).astype(float), source)
+
+
+def _check_one_answer(arm: Arm, p: Floats) -> None:
+    """Where one action is right, a right step's probability is the right mass."""
+    if "right_mass" not in arm.steps.columns:
+        return
+    mass = arm.steps["right_mass"].cast(pl.Float64).to_numpy().astype(float)
+    rows = arm.own & (arm.steps["event"] == Event.RIGHT.value).to_numpy()
+    if (mass[rows] - p[rows] > ROUNDING).any():
+        raise NotEstimable("several actions are right at some steps: the probability of one is no confidence in it")
 
 
 def brier(arm: Arm) -> Reading:
