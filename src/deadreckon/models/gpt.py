@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -53,9 +54,28 @@ class GPTConfig:
         return self.layers * (12 * self.width**2 + self.heads) + 2 * self.vocab * self.width
 
 
+class _Norm(torch.autograd.Function):
+    """`norm`, with its gradient written out: (g - y mean(g y)) / rms, a third of the passes that autograd takes."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        y = F.rms_norm(x, (x.shape[-1],), eps=EPS)
+        if ctx.needs_input_grad[0]:
+            power = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_()
+            ctx.save_for_backward(y, power.div_(x.shape[-1]).add_(EPS).rsqrt_())
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Tensor:
+        y, scale = ctx.saved_tensors
+        along = torch.linalg.vecdot(g, y).unsqueeze(-1).div_(-y.shape[-1])
+        return torch.addcmul(g, y, along).mul_(scale)
+
+
 def norm(x: Tensor) -> Tensor:
     """x / sqrt(mean(x^2) + eps) along the last axis; any shape."""
-    return F.rms_norm(x, (x.shape[-1],), eps=EPS)
+    y: Tensor = _Norm.apply(x)  # type: ignore[no-untyped-call]
+    return y
 
 
 def rope_table(config: GPTConfig) -> tuple[Tensor, Tensor]:
@@ -65,10 +85,26 @@ def rope_table(config: GPTConfig) -> tuple[Tensor, Tensor]:
     return angle.cos().float(), angle.sin().float()
 
 
+class _Rotate(torch.autograd.Function):
+    """`rotate`; its gradient is the rotation back."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        ctx.save_for_backward(cos, sin)
+        a, b = x.chunk(2, dim=-1)
+        return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None]:
+        cos, sin = ctx.saved_tensors
+        a, b = g.chunk(2, dim=-1)
+        return torch.cat([a * cos + b * sin, b * cos - a * sin], dim=-1), None, None
+
+
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Rotary embedding, half-split: pairs are (x[i], x[i + head/2]). x (..., T, head), cos and sin (T, head/2)."""
-    a, b = x.chunk(2, dim=-1)
-    return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
+    y: Tensor = _Rotate.apply(x, cos, sin)  # type: ignore[no-untyped-call]
+    return y
 
 
 class Attention(nn.Module):
@@ -81,18 +117,30 @@ class Attention(nn.Module):
         self.gain = nn.Parameter(torch.full((config.heads,), GAIN))
         self.out = nn.Linear(config.width, config.width, bias=False)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor) -> Tensor:
-        """x (B, T, width), cos and sin (T, head/2), mask (T, T) of 0 and -inf -> (B, T, width)."""
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        """x (B, T, width), cos and sin (T, head/2) -> (B, T, width)."""
         batch, length, width = x.shape
         qkv = self.qkv(x).view(batch, length, 3, self.heads, self.head).permute(2, 0, 3, 1, 4)
-        qk = rotate(norm(qkv[:2]), cos, sin)  # (2, B, heads, T, head)
-        q = (qk[0] * self.gain[:, None, None]).flatten(0, 1)
-        k, v = qk[1].flatten(0, 1), qkv[2].flatten(0, 1)
-        scores = torch.baddbmm(mask, q, k.mT, alpha=1 / math.sqrt(self.head))
-        mixed = torch.bmm(scores.softmax(dim=-1), v)  # (B * heads, T, head)
-        merged = mixed.view(batch, self.heads, length, self.head).transpose(1, 2).reshape(batch, length, width)
-        mapped: Tensor = self.out(merged)
+        qk, values = qkv.split([2, 1])
+        q, k = rotate(norm(qk), cos, sin).unbind()  # each (B, heads, T, head)
+        mixed = F.scaled_dot_product_attention(q * self.gain[:, None, None], k, values[0], is_causal=True)
+        mapped: Tensor = self.out(mixed.transpose(1, 2).reshape(batch, length, width))
         return mapped
+
+
+class _SquaredReLU(torch.autograd.Function):
+    """relu(x)^2; its gradient is 2 relu(x) g."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        positive: Tensor = x.relu()
+        ctx.save_for_backward(positive)
+        return positive * positive
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Tensor:
+        positive: Tensor = ctx.saved_tensors[0]
+        return (g * positive).mul_(2)
 
 
 class MLP(nn.Module):
@@ -105,7 +153,7 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, width) -> (B, T, width)."""
-        mapped: Tensor = self.down(self.up(x).relu().square())
+        mapped: Tensor = self.down(_SquaredReLU.apply(self.up(x)))  # type: ignore[no-untyped-call]
         return mapped
 
 
@@ -117,9 +165,9 @@ class Block(nn.Module):
         self.attn = Attention(config)
         self.mlp = MLP(config)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         """x (B, T, width) -> (B, T, width)."""
-        x = x + self.attn(norm(x), cos, sin, mask)
+        x = x + self.attn(norm(x), cos, sin)
         return x + self.mlp(norm(x))  # type: ignore[no-any-return]
 
 
@@ -128,7 +176,6 @@ class GPT(nn.Module):
 
     cos: Tensor
     sin: Tensor
-    mask: Tensor
 
     def __init__(self, config: GPTConfig, seed: int = 0):
         super().__init__()
@@ -137,10 +184,8 @@ class GPT(nn.Module):
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.head = nn.Linear(config.width, config.vocab, bias=False)
         cos, sin = rope_table(config)
-        mask = torch.full((config.context, config.context), -math.inf).triu(1)
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
-        self.register_buffer("mask", mask, persistent=False)
         self._draw(seed)
 
     def hidden(self, tokens: Tensor) -> Tensor:
@@ -148,10 +193,10 @@ class GPT(nn.Module):
         length = tokens.shape[1]
         if length > self.config.context:
             raise BadOption(f"{length} symbols given, the context is {self.config.context}: shorten the text")
-        cos, sin, mask = self.cos[:length], self.sin[:length], self.mask[:length, :length]
+        cos, sin = self.cos[:length], self.sin[:length]
         x = norm(self.embed(tokens))
         for block in self.blocks:
-            x = block(x, cos, sin, mask)
+            x = block(x, cos, sin)
         return norm(x)
 
     def logits(self, hidden: Tensor) -> Tensor:
