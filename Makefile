@@ -5,7 +5,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-INSTALL := $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt
+INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 INPUTS := pyproject.toml constraints.txt .venv/made
 
 
@@ -38,8 +38,8 @@ clean:
 
 .venv/has-test: $(INPUTS)
 	$(INSTALL) -e ".[all,test]"
-	@touch $@
+	@touch .venv/has-all $@
 
 .venv/has-dev: $(INPUTS)
 	$(INSTALL) -e ".[all,dev]"
-	@touch $@
+	@touch .venv/has-all .venv/has-test $@
