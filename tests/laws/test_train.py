@@ -209,7 +209,7 @@ def test_loss_counts_taught_symbols_and_divides_by_actions():
 
 
 def test_soft_targets_have_the_mean_of_sampled_ones():
-    soft, hard = source("maps", 1, "distilled"), source("maps", 1, "clean")
+    soft, hard = source("maps", 1, "clean", distilled=True), source("maps", 1, "clean")
     assert soft.lesson(4).ids == hard.lesson(4).ids
     batch = soft.batch(0, 4)
     assert batch.laws is not None
@@ -219,7 +219,18 @@ def test_soft_targets_have_the_mean_of_sampled_ones():
         network.head.weight.zero_()
         assert loss(network, batch).item() == pytest.approx(log(soft.tokens.size - 1), rel=1e-5)
     with pytest.raises(BadOption, match="actions of one symbol"):
-        source("sums", 1, "distilled")
+        source("sums", 1, "clean", distilled=True)
+
+
+def test_soft_targets_of_a_stated_text_are_its_symbols_in_the_thought_and_laws_in_the_action():
+    s = source("othello", 1, "stated", distilled=True, actions=3)
+    batch, lesson = s.batch(0, 1), s.lesson(0)
+    assert batch.laws is not None
+    said = [i for i, yes in zip(lesson.ids, lesson.taught, strict=True) if yes]
+    sure = batch.laws.max(axis=1) == 1
+    assert [int(row.argmax()) for row in batch.laws[sure]] == [i for i, one in zip(said, sure, strict=True) if one]
+    assert (~sure).sum() == 3  # the first moves leave a choice
+    assert np.allclose(batch.laws.sum(axis=1), 1)
 
 
 def test_muon_moves_along_an_orthogonal_matrix():

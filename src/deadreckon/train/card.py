@@ -90,7 +90,7 @@ def publish(network: GPT, recipe: Recipe, toml: str, *, mark: Mark, seed: int, p
 def exam_source(recipe: Recipe) -> Source[object, object]:
     """Held-out texts: the recipe's worlds, each once, in the regime's format but without mistakes."""
     specs = dict.fromkeys(recipe.text.held_out or recipe.text.worlds)
-    plain = {"repaired": "clean", "distilled": "clean"}
+    plain = {"repaired": "clean"}
     text = recipe.text.model_copy(update={"regime": plain.get(recipe.text.regime, recipe.text.regime)})
     return Source([load_world(spec) for spec in specs], text, 0, recipe.size.context, laws=True)
 

@@ -14,7 +14,7 @@ from deadreckon.errors import BadOption, UnknownName
 Share = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
-Regime = Literal["clean", "repaired", "stated", "filler", "distilled"]
+Regime = Literal["clean", "repaired", "stated", "filler"]
 
 
 class _Strict(BaseModel):
@@ -28,6 +28,7 @@ class Text(_Strict):
     held_out: tuple[str, ...] = ()  # specs of the worlds it is examined in; none = the same
     level: Count
     regime: Regime
+    distilled: bool = False  # learn the oracle's exact law of each action, not the one drawn: more than the data tell
     mistakes: Share = 0.1  # `repaired`: chance that a step is a mistake, corrected by the next step
     mask_mistakes: bool = True  # `repaired`: the mistakes themselves are read but not learned
     clean_share: Share = 0.0  # the first share of the steps reads clean text, as a clean run of the same seed does

@@ -133,13 +133,13 @@ class Source(Generic[S, A]):
 
         BadOption: the worlds' alphabets differ, or `distilled` meets an action of several symbols."""
         self.worlds, self.text, self.seed, self.context = worlds, text, seed, context
-        self.laws = laws or text.regime == "distilled"
+        self.laws = laws or text.distilled
         self.tokens = Tokenizer(worlds[0].alphabet)
         for world in worlds[1:]:
             if Tokenizer(world.alphabet).identity != self.tokens.identity:
                 raise BadOption(f"{worlds[0].name} and {world.name} differ in alphabet: train them apart")
-        if text.regime == "distilled" and any(world.width > 1 for world in worlds):
-            raise BadOption("regime distilled needs actions of one symbol: choose clean")
+        if text.distilled and any(world.width > 1 for world in worlds):
+            raise BadOption("distilled needs actions of one symbol: leave it off in this world")
 
     def lesson(self, index: int) -> Lesson:
         """Text number `index`, of world `index` mod their number."""
@@ -189,17 +189,22 @@ class Source(Generic[S, A]):
     def batch(self, step: int, rows: int) -> Batch:
         """The texts of one optimisation step."""
         lessons = [self.lesson(step * rows + row) for row in range(rows)]
-        laws = _soft(lessons, self.tokens.size) if self.text.regime == "distilled" else None
+        laws = _soft(lessons, self.tokens.size) if self.text.distilled else None
         return collate(lessons, laws)
 
 
 def _soft(lessons: Sequence[Lesson], vocab: int) -> NDArray[np.float32]:
-    """The laws of one-symbol actions as rows: (taught symbols, vocab)."""
-    laws = [turn.law or {} for lesson in lessons for turn in lesson.turns]
-    rows = np.zeros((len(laws), vocab), np.float32)
-    for row, law in zip(rows, laws, strict=True):
-        row[[ids[0] for ids in law]] = list(law.values())
-    return rows
+    """Targets as rows (taught symbols, vocab): the law where an action is, the symbol itself in a thought."""
+    rows = []
+    for lesson in lessons:
+        target = np.zeros((len(lesson.ids), vocab), np.float32)
+        target[np.arange(len(lesson.ids)), lesson.ids] = 1
+        for turn in lesson.turns:
+            target[turn.act] = 0
+            for ids, p in (turn.law or {}).items():
+                target[turn.act, ids[0]] = p
+        rows.append(target[np.array(lesson.taught)])
+    return np.concatenate(rows)
 
 
 def collate(lessons: Sequence[Lesson], laws: NDArray[np.float32] | None = None) -> Batch:
