@@ -37,7 +37,8 @@ class Trained:
 
 def identity(recipe: Recipe, seed: int) -> str:
     """A hash of all that decides a run's weights, the machine and libraries apart."""
-    decides = recipe.deciding.model_dump_json(exclude={"limits": True, "text": {"held_out"}})
+    silent = {"held_out"} if recipe.text.distilled else {"held_out", "distilled"}
+    decides = recipe.deciding.model_dump_json(exclude={"limits": True, "text": silent})
     return f"{hash64(decides, seed):016x}"
 
 
