@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import inf, log
 from typing import Generic
 
@@ -135,6 +136,7 @@ class Source(Generic[S, A]):
         self.worlds, self.text, self.seed, self.context = worlds, text, seed, context
         self.laws = laws or text.distilled
         self.tokens = Tokenizer(worlds[0].alphabet)
+        self._encode = lru_cache(maxsize=1 << 14)(self.tokens.encode)  # turns repeat; its lists are not changed
         for world in worlds[1:]:
             if Tokenizer(world.alphabet).identity != self.tokens.identity:
                 raise BadOption(f"{worlds[0].name} and {world.name} differ in alphabet: train them apart")
@@ -165,7 +167,7 @@ class Source(Generic[S, A]):
 
     def _turn(self, lesson: Lesson, world: World[S, A], move: Move[S, A]) -> bool:
         """Append what is said, believed and done; False, and nothing appended, where the context is full."""
-        encode = self.tokens.encode
+        encode = self._encode
         says = encode(world.says(move.state))
         thought = encode(self._thought(world, move.state))
         act = encode(world.write(move.action) + world.end)
