@@ -32,7 +32,7 @@ class Text(_Strict):
     mistakes: Share = 0.1  # `repaired`: chance that a step is a mistake, corrected by the next step
     mask_mistakes: bool = True  # `repaired`: the mistakes themselves are read but not learned
     clean_share: Share = 0.0  # the first share of the steps reads clean text, as a clean run of the same seed does
-    actions: Count | None = None  # at most so many actions of a text of the regime's own; None = to its end
+    actions: Count | None = None  # at most so many actions of a text; None = to its end
 
 
 class Size(_Strict):
@@ -78,8 +78,8 @@ class Recipe(_Strict):
 
     @property
     def trunk(self) -> Recipe:
-        """The clean recipe, of whole texts, whose first `clean_steps` steps are this one's: one run can serve both."""
-        text = self.text.model_copy(update={"regime": "clean", "clean_share": 0.0, "actions": None})
+        """The clean recipe whose first `clean_steps` steps are this one's: one run of it can serve both."""
+        text = self.text.model_copy(update={"regime": "clean", "clean_share": 0.0})
         return self.model_copy(update={"text": text}).deciding
 
 
