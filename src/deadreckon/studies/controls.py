@@ -78,7 +78,7 @@ def inside(reading: Reading, truth: float) -> bool:
 
 
 def _rates(tables: Tables, subject: Subject, h: float, g: float) -> Check:
-    """The two-state chain's figures; one of six 95% intervals may miss."""
+    """The two-state chain's figures; one of the seven 95% intervals may miss."""
     readings = named(measure(table_of(tables, subject, "free"), on_error=subject.on_error.value))
     n = subject.horizon
     truths = {
@@ -102,8 +102,10 @@ def _absorbed(tables: Tables) -> Check:
     readings = named(measure(table_of(tables, ABSORBING, "free"), on_error=ABSORBING.on_error.value))
     survival, error = readings["survival"], readings["error_rate"]
     truth = (1 - SLIP) ** ABSORBING.horizon
-    passed = inside(survival, truth) and inside(error, SLIP) and not readings["recovery_rate"].value > 0
-    because = f"S({ABSORBING.horizon}) {survival.value:.3f} (planted {truth:.3f}); no return seen, as planted"
+    on, back = readings["occupancy"].value, readings["recovery_rate"].value
+    same = abs(on - survival.value) < 1e-9 and not back > 0
+    passed = inside(survival, truth) and inside(error, SLIP) and same
+    because = f"S({ABSORBING.horizon}) {survival.value:.3f} (planted {truth:.3f}) without an error, {on:.3f} on track"
     return Check("An absorbing chain shows no recovery", passed, because)
 
 
@@ -111,9 +113,8 @@ def _conditioning(tables: Tables, subject: Subject, *, planted: bool) -> Check:
     injected, healed = (read(table_of(tables, subject, kind), "accept") for kind in ("injected", "healed"))
     reading = self_conditioning(injected, healed)
     passed = reading.low > 0 if planted else reading.low <= 0 <= reading.high
-    what = (
-        f"Errors that breed errors ({RELAPSE} after one, {SLIP} else) are seen" if planted else "None is seen in none"
-    )
+    seen = f"Errors that breed errors ({RELAPSE} after one, {SLIP} else) are seen"
+    what = seen if planted else "None are seen where none are planted"
     because = f"difference {reading.value:.4f} [{reading.low:.4f}, {reading.high:.4f}] errors per step"
     return Check(f"{what} ({subject.name})", passed, because)
 

@@ -6,30 +6,16 @@ The constants and the rules below were written before any of the data.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 
-import numpy as np
 import polars as pl
-from scipy.stats import norm, t
 
-from deadreckon.contracts import Finding, Reading, Verdict
-from deadreckon.instruments import (
-    Arm,
-    excess_accumulated_error,
-    measure,
-    read,
-    self_conditioning,
-    self_conditioning_first,
-    self_conditioning_ratio,
-    survival_gap_constant,
-    survival_gap_mixed,
-)
+from deadreckon.contracts import Finding, OnError, Reading, Verdict
 from deadreckon.rollouts.run import Progress
 from deadreckon.rollouts.spec import RollSpec
 from deadreckon.studies import controls
-from deadreckon.studies.controls import named, table_of
 from deadreckon.studies.jobs import roll_all
+from deadreckon.studies.measured import Measured, measure_subject
 from deadreckon.studies.provenance import provenance
 from deadreckon.studies.replays import replays
 from deadreckon.studies.study import ArmResult, Check, Question, StudyResult
@@ -43,7 +29,6 @@ from deadreckon.studies.subjects import (
     SUBJECTS,
     SUMS_SEEDS,
     Size,
-    Subject,
     size_of,
     specs_of,
 )
@@ -55,43 +40,27 @@ LEAST_BREEDING = 0.02  # errors per step; likewise
 LEAST_EXCESS = 10.0  # percent; likewise
 RULES = f"""\
 A model's e is its exact teacher-forced error: the mass it puts on wrong actions on the expert's contexts.
-Q1 (1-e)^n: S(n), the share of free rollouts without an error, minus (1-e)^n at an n declared per world. A model
-   misses if the interval of the gap excludes 0, agrees if the interval lies within ±{MARGIN}. FAILS if one misses,
-   HOLDS if all agree.
+Q1 (1-e)^n: survival S(n) of free rollouts to the first error (one that is done leaves the risk set) minus (1-e)^n at
+   an n declared per world. A model misses if the interval of the gap excludes 0, agrees if the interval lies within
+   ±{MARGIN}. FAILS if one misses, else HOLDS if all agree.
 Q2 The same gap to the item-mixed product mean_i prod_t (1-e_it), where one answer is right at each step and the
-   context before a first error is therefore the expert's. HOLDS (unequal steps and items explain S) if all agree,
-   FAILS if one misses.
+   context before a first error is therefore the expert's. FAILS if one misses, else HOLDS (unequal steps and items
+   explain S) if all agree.
 Q3 Compounding proper: after an injected error against a healed history of the same item and step, the difference in
    the error rate of the next 10 own steps. HOLDS if its interval lies above 0 in all three models trained on clean
-   text, FAILS if it lies below {LEAST_BREEDING} in all three.
-Q4 P(correct) goes to 0 with S(n): HOLDS if the share on track at the horizon is within {MARGIN} of S for every model
-   whose world can carry a wrong state, FAILS if for one of them its interval lies above that of S.
+   text, else FAILS if it lies below {LEAST_BREEDING} in all three.
+Q4 P(correct) goes to 0 with the share of rollouts that never erred: FAILS if for one of the models whose world can
+   carry a wrong state the interval of the share on track at the horizon lies above that of the share without an
+   error by then (done rollouts keep their last state in both), else HOLDS if for all of them the ends that lie
+   furthest apart are within {MARGIN}.
 Q5 Drift feeds drift: excess accumulated KL on own against expert contexts. HOLDS if above 0 for all three models
-   trained on clean text, FAILS if below {LEAST_EXCESS:g}% for all three.
+   trained on clean text, else FAILS if below {LEAST_EXCESS:g}% for all three.
+What no rule settles is UNDECIDED; a reading or an interval that is not estimable never counts for a verdict.
 The claim HOLDS if Q1 and Q4 hold, FAILS if one of them fails, and is UNDECIDED otherwise or if a control fails.
 Intervals are 95% over items; where there are several training seeds their spread is added in quadrature (t), else
 only these checkpoints are judged; within each question all are widened for the number of models (Bonferroni)."""
 
-FREE = (
-    "survival", "horizon_50", "horizon_80", "hazard", "weibull_shape", "step_error", "incidence_error",
-    "incidence_done", "occupancy", "occupancy_law", "error_rate", "recovery_rate", "recovery_rate_earned",
-    "recovery_rate_unearned", "kl_free_running", "brier", "ece_debiased", "cost_per_right_step",
-)  # fmt: skip
-FORCED = (
-    "teacher_forced_error", "teacher_forced_error_exact", "survival_constant", "survival_by_step", "survival_mixed",
-    "kl_teacher_forced",
-)  # fmt: skip
-
 Tables = Mapping[str, pl.DataFrame]
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """A subject's readings by name; `judged` are those the rules use, training seeds included in their intervals."""
-
-    subject: Subject
-    readings: dict[str, Reading]
-    judged: dict[str, Reading]
 
 
 def specs(size: Size) -> dict[str, RollSpec]:
@@ -142,55 +111,12 @@ def _hashes(tables: Tables) -> dict[str, str]:
             for s in SUBJECTS}  # fmt: skip
 
 
-def measure_subject(tables: Tables, subject: Subject) -> Measured:
-    """Everything the study reads off one subject's runs."""
-    free, forced, healed, injected = (table_of(tables, subject, k) for k in ("free", "forced", "healed", "injected"))
-    alone = named(measure(free, on_error=subject.on_error.value))
-    taught = named(measure(forced, on_error="repair"))
-    readings = {name: alone[name] for name in FREE} | {name: taught[name] for name in FORCED}
-    rule = subject.on_error.value
-    pairs: dict[str, tuple[Callable[[Arm, Arm], Reading], str, str]] = {
-        "survival_gap_constant": (lambda a, b: survival_gap_constant(a, b, subject.judged_at), "free", "forced"),
-        "survival_gap_mixed": (lambda a, b: survival_gap_mixed(a, b, subject.judged_at), "free", "forced"),
-        "excess_accumulated_error": (excess_accumulated_error, "free", "forced"),
-        "self_conditioning": (self_conditioning, "injected", "healed"),
-        "self_conditioning_first": (self_conditioning_first, "injected", "healed"),
-        "self_conditioning_ratio": (self_conditioning_ratio, "injected", "healed"),
-    }
-    rules = {"free": rule, "healed": rule, "injected": rule, "forced": "repair"}
-    pooled = {"free": free, "forced": forced, "healed": healed, "injected": injected}
-    judged = {name: alone[name] for name in ("survival", "occupancy")}
-    for name, (instrument, one, two) in pairs.items():
-        readings[name] = instrument(read(pooled[one], rules[one]), read(pooled[two], rules[two]))
-        seeds = [
-            instrument(*(read(tables[f"{subject.name}/{seed}/{kind}"], rules[kind]) for kind in (one, two)))
-            for seed in range(len(subject.models))
-        ]
-        judged[name] = over_seeds(readings[name], seeds)
-    return Measured(subject, readings | {name: judged[name] for name in pairs}, judged)
-
-
-def over_seeds(pooled: Reading, seeds: list[Reading]) -> Reading:
-    """The pooled reading with the spread of training seeds added to its interval in quadrature, t(k-1)."""
-    values = np.array([reading.value for reading in seeds])
-    k = len(values)
-    if k < 2 or not np.isfinite(values).all() or math.isnan(pooled.low):
-        return pooled
-    spread = float(t.ppf(0.975, k - 1) * values.std(ddof=1) / math.sqrt(k))
-    low, high = (math.hypot(end - pooled.value, spread) for end in (pooled.low, pooled.high))
-    method = f"{pooled.method}; spread of {k} training seeds added, t({k - 1})"
-    return replace(pooled, low=pooled.value - low, high=pooled.value + high, method=method)
-
-
-def widened(reading: Reading, family: int) -> Reading:
-    """The interval at level 1 - 0.05/family, by the normal ratio of half-widths."""
-    factor = float(norm.ppf(1 - 0.025 / family) / norm.ppf(0.975))
-    low, high = (reading.value + factor * (end - reading.value) for end in (reading.low, reading.high))
-    return replace(reading, low=low, high=high, level=1 - 0.05 / family)
-
-
 def said(m: Measured, reading: Reading, *, digits: int = 3) -> str:
-    """A subject's figure with its interval."""
+    """A subject's figure with its interval, where it has them."""
+    if math.isnan(reading.value):
+        return f"{m.subject.name} not estimable"
+    if math.isnan(reading.low):
+        return f"{m.subject.name} {reading.value:.{digits}f} [no interval]"
     return f"{m.subject.name} {reading.value:.{digits}f} [{reading.low:.{digits}f}, {reading.high:.{digits}f}]"
 
 
@@ -211,11 +137,11 @@ def judge(measured: list[Measured]) -> tuple[Question, ...]:
 
 
 def gap(measured: list[Measured], name: str) -> Finding:
-    """Q1 and Q2: does the prediction agree everywhere, or miss somewhere?"""
-    found = [(m, widened(m.judged[name], len(measured))) for m in measured]
+    """Q1 and Q2: does the prediction miss somewhere, or agree everywhere?"""
+    found = [(m, m.judged(name, len(measured))) for m in measured]
     misses = [m for m, r in found if r.low > 0 or r.high < 0]
     agrees = [m for m, r in found if r.low >= -MARGIN and r.high <= MARGIN]
-    verdict = Verdict.FAILS if misses else Verdict.HOLDS if len(agrees) == len(found) else Verdict.UNDECIDED
+    verdict = Verdict.FAILS if misses else _holds_if_all(len(agrees), len(found))
     n = ", ".join(sorted({f"{m.subject.world} n={m.subject.judged_at}" for m, _ in found}))
     because = (
         f"S(n) minus the prediction, at {n}: it misses for {len(misses)} of {len(found)} models and agrees within"
@@ -224,14 +150,16 @@ def gap(measured: list[Measured], name: str) -> Finding:
     return Finding(verdict, because, tuple(r for _, r in found))
 
 
+def _holds_if_all(count: int, of: int) -> Verdict:
+    return Verdict.HOLDS if of and count == of else Verdict.UNDECIDED
+
+
 def above(measured: list[Measured], name: str, unit: str, least: float) -> Finding:
     """Q3 and Q5: above 0 for all models trained on clean text, or below the least that matters for all?"""
-    found = [(m, widened(m.judged[name], len(measured))) for m in measured if not math.isnan(m.judged[name].value)]
+    found = [(m, m.judged(name, len(measured))) for m in measured]
     clean = [r for m, r in found if m.subject.name.endswith("-clean")]
-    verdict = Verdict.UNDECIDED
-    if clean and all(r.low > 0 for r in clean):
-        verdict = Verdict.HOLDS
-    elif clean and all(r.high < least for r in clean):
+    verdict = _holds_if_all(sum(r.low > 0 for r in clean), len(clean))
+    if verdict is Verdict.UNDECIDED and clean and all(r.high < least for r in clean):
         verdict = Verdict.FAILS
     digits = 3 if least < 1 else 1
     figures = "; ".join(said(m, r, digits=digits) for m, r in found)
@@ -239,17 +167,22 @@ def above(measured: list[Measured], name: str, unit: str, least: float) -> Findi
     return Finding(verdict, because, tuple(r for _, r in found))
 
 
+def carriers(measured: list[Measured]) -> list[Measured]:
+    """The models whose world can carry a wrong state on."""
+    return [m for m in measured if m.subject.on_error is OnError.ACCEPT]
+
+
 def stays_lost(measured: list[Measured]) -> Finding:
     """Q4: is being on track the same as never having erred?"""
-    found = [m for m in measured if not math.isnan(m.judged["occupancy"].value)]
-    on, clean = ([widened(m.judged[name], len(found)) for m in found] for name in ("occupancy", "survival"))
-    pairs = list(zip(found, on, clean, strict=True))
-    back = [m for m, occupancy, survival in pairs if occupancy.low > survival.high]
-    same = [m for m, occupancy, survival in pairs if occupancy.high - survival.low <= MARGIN]
-    verdict = Verdict.FAILS if back else Verdict.HOLDS if len(same) == len(pairs) else Verdict.UNDECIDED
-    figures = "; ".join(f"{said(m, o)} on track against S = {s.value:.3f}" for m, o, s in pairs)
+    found = carriers(measured)
+    on, never = ([m.judged(name, len(found)) for m in found] for name in ("occupancy", "error_free"))
+    pairs = list(zip(found, on, never, strict=True))
+    back = [m for m, o, e in pairs if o.low > e.high]
+    same = [m for m, o, e in pairs if o.high - e.low <= MARGIN]
+    verdict = Verdict.FAILS if back else _holds_if_all(len(same), len(pairs))
+    figures = "; ".join(f"{said(m, o)} on track against {e.value:.3f}" for m, o, e in pairs)
     because = f"The share on track lies above the share without an error for {len(back)} of {len(pairs)}: {figures}."
-    return Finding(verdict, because, tuple(r for _, o, s in pairs for r in (o, s)))
+    return Finding(verdict, because, tuple(r for _, o, e in pairs for r in (o, e)))
 
 
 def overall(measured: list[Measured], questions: tuple[Question, ...], checks: tuple[Check, ...]) -> Finding:
@@ -260,14 +193,13 @@ def overall(measured: list[Measured], questions: tuple[Question, ...], checks: t
     if failed:
         return Finding(Verdict.UNDECIDED, f"A control failed: {'; '.join(failed)}.", readings)
     misses = sum(r.low > 0 or r.high < 0 for r in first.readings)
-    on, clean = back.readings[::2], back.readings[1::2]
-    above = sum(a.low > b.high for a, b in zip(on, clean, strict=True))
-    names = [m.subject.name for m in measured if not math.isnan(m.judged["occupancy"].value)]
-    widest = max(range(len(on)), key=lambda i: on[i].value - clean[i].value)
+    pairs = list(zip(carriers(measured), back.readings[::2], back.readings[1::2], strict=True))
+    risen = sum(o.low > e.high for _, o, e in pairs)
+    m, on, never = max(pairs, key=lambda pair: -math.inf if math.isnan(d := pair[1].value - pair[2].value) else d)
     because = (
-        f"(1-e)^n misses the share of rollouts without an error for {misses} of {len(first.readings)} models, and at"
-        f" the horizon more rollouts are on track than never erred for {above} of {len(on)} (most for {names[widest]}:"
-        f" {on[widest].value:.2f} on track, {clean[widest].value:.2f} without an error)."
+        f"(1-e)^n misses survival to the first error for {misses} of {len(first.readings)} models, and at the horizon"
+        f" more rollouts are on track than never erred for {risen} of {len(pairs)} (most for {m.subject.name}:"
+        f" {on.value:.2f} on track, {never.value:.2f} without an error)."
     )
     verdicts = {first.verdict, back.verdict}
     if Verdict.FAILS in verdicts:
