@@ -57,7 +57,7 @@ class Sums:
     end = "\n"
     width = max(size.total_digits for size in SIZES.values()) + 1
     belief_end = ">"
-    belief_width = 2 + max(size.total_digits for size in SIZES.values()) + 1
+    belief_width = 1 + max(size.entry_digits + size.total_digits for size in SIZES.values()) + 1
 
     def __init__(self, k: int = 0):
         """`k`: an audit every k entries, 0 = none. BadOption outside 0..40."""
@@ -163,8 +163,11 @@ class Sums:
         return f"={ledger.size.texts[ledger.totals[i]]}\n{LABELS[i]}" if self.fixes(state) else LABELS[i]
 
     def belief(self, state: State) -> str:
-        """Lines written (two digits) and the total as written: "07547"."""
-        return f"{state.i:02d}{state.ledger.size.texts[state.total]}"
+        """The entry to come and the total it is to be added to: "+47547"; the total alone when done."""
+        ledger, i, total = state
+        size = ledger.size
+        entry = f"{ledger.entries[i]:+0{size.entry_digits + 1}d}" if i < size.entries else ""
+        return entry + size.texts[total]
 
     def show(self, state: State) -> str:
         """Start total and entries, lines written, total: "500+47-03... 7 547"; the digits tell the level."""
