@@ -49,7 +49,7 @@ def short_exams(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def source(world: str, level: int, regime: str, **rest: object) -> Source[object, object]:
     text = Text.model_validate({"worlds": (world,), "level": level, "regime": regime, **rest})
-    return source_of(text, 400, 7)
+    return source_of(text, 600, 7)
 
 
 def taught(source: Source[object, object], lesson: Lesson) -> str:
@@ -139,13 +139,14 @@ def starts(world):
 
 
 def test_stated_text_holds_the_belief_before_every_action():
-    s = source("sums:k=0", 1, "stated")
+    s, world = source("sums:k=0", 1, "stated"), load_world("sums:k=0")
     lesson = s.lesson(1)
-    total = text(s, lesson).splitlines()[0][-2:]
-    for i, line in enumerate(taught(s, lesson).splitlines()):
-        belief, action = line.split(">")
-        assert belief == f"{i:02d}{total}"
-        total = action
+    opening, lines = text(s, lesson).splitlines()[0], taught(s, lesson).splitlines()
+    state = world.restore(f"{opening[-2:]}{''.join(e[1:] for e in opening[:-3].split(','))} 0 {opening[-2:]}")
+    for line in lines:
+        assert line == f"{world.belief(state)}>{next(iter(world.policy(state)))}"
+        state = world.step(state, line.split(">")[1])
+    assert world.done(state)
 
 
 def test_filler_is_as_long_as_a_belief_may_be_and_not_taught():
@@ -201,7 +202,7 @@ def test_draws_follow_the_law():
 def test_loss_counts_taught_symbols_and_divides_by_actions():
     s = source("sums:k=0", 1, "clean", actions=3)
     batch = s.batch(0, 2)
-    network = GPT(GPTConfig(s.tokens.size, 400, 1, 32))
+    network = GPT(GPTConfig(s.tokens.size, 600, 1, 32))
     with torch.no_grad():
         network.head.weight.zero_()  # every symbol but the begin symbol is equally likely
         assert loss(network, batch).item() == pytest.approx(3 * log(s.tokens.size - 1), rel=1e-5)
@@ -213,7 +214,7 @@ def test_soft_targets_have_the_mean_of_sampled_ones():
     batch = soft.batch(0, 4)
     assert batch.laws is not None
     assert np.allclose(batch.laws.sum(axis=1), 1)
-    network = GPT(GPTConfig(soft.tokens.size, 400, 1, 32))
+    network = GPT(GPTConfig(soft.tokens.size, 600, 1, 32))
     with torch.no_grad():
         network.head.weight.zero_()
         assert loss(network, batch).item() == pytest.approx(log(soft.tokens.size - 1), rel=1e-5)
