@@ -258,6 +258,9 @@ class Model(ABC):
     seed: int | None  # training seed; None where it was not trained
     capacity: int  # most rollouts in one session
 
+    def check(self, text: str) -> None:  # noqa: B027  most models read every text
+        """BadText where the text holds symbols that the model does not know."""
+
     @abstractmethod
     def session(self) -> Session:
         """Begin work on a new group of at most `capacity` rollouts."""

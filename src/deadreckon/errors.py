@@ -62,5 +62,16 @@ class MissingExtra(DeadreckonError):
         super().__init__(f"{what} needs the extra {extra!r}: pip install 'deadreckon[{extra}]'")
 
 
+class WorkerDied(DeadreckonError):
+    """A worker process ended without an answer."""
+
+    def __init__(self, workers: int):
+        """One of `workers` processes died."""
+        super().__init__(
+            f"one of {workers} worker processes was killed, most often for lack of memory: use fewer workers;"
+            " a run with a folder resumes from what is committed"
+        )
+
+
 class NotEstimable(DeadreckonError):
     """A quantity cannot be estimated from this table; the message is the reason."""

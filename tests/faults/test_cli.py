@@ -44,6 +44,7 @@ BAD = {
     "workers": (["sums", *ORACLE, "--workers", "0"], "give at least 1 worker"),
     "weights": (["sums", "--model", "gpt:/nowhere/w.safetensors"], "no card at /nowhere/w.json"),
     "shipped": (["sums", "--model", "shipped:nothing-like-it"], "unknown shipped model 'nothing-like-it'"),
+    "other world": (["maps", "--model", "ngram:world=sums,level=1"], "does not read maps-shortest-v1, whose text is "),
     "which": (["sums", "--model", "ngram"], "spec 'ngram' does not say which: write ngram:..."),
 }
 

@@ -2,14 +2,17 @@
 
 from dataclasses import replace
 from itertools import product
+from multiprocessing import active_children
+from pathlib import Path
 
 import polars as pl
 import pytest
 
 from deadreckon.contracts import ERRORS, OnError
-from deadreckon.errors import BadOption
+from deadreckon.errors import BadOption, WorkerDied
 from deadreckon.rollouts.run import Bench, compute, roll
 from deadreckon.rollouts.spec import RollSpec
+from deadreckon.rollouts.store import read_run
 
 NOISY = "noisy-oracle:slip=0.1,recover=0.3,slip_wrong=0.2"
 WORLDS = (
@@ -144,3 +147,19 @@ def test_scaffolds_run_with_an_oracle_and_vote_lowers_its_error() -> None:
 def test_a_value_out_of_range_is_one_clear_error(changes: dict[str, object]) -> None:
     with pytest.raises(BadOption, match=next(iter(changes))):
         roll(replace(noisy("sums", 1), **changes))  # type: ignore[arg-type]
+
+
+def test_a_killed_worker_is_one_clear_error_and_the_run_resumes(tmp_path: Path) -> None:
+    spec, calls = noisy("sums", 1, items=40, part_items=1), []
+
+    def kill(done: int, _total: int) -> None:
+        calls.append(done)
+        if len(calls) == 2:
+            for child in active_children():
+                child.kill()
+
+    with pytest.raises(WorkerDied, match="use fewer workers"):
+        roll(spec, tmp_path, workers=2, progress=kill)
+    kept = read_run(tmp_path)[1]["item"].n_unique()
+    assert 1 <= kept < 40
+    assert roll(spec, tmp_path).equals(roll(spec))

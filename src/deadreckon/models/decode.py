@@ -64,6 +64,10 @@ class GPTModel(Scorer):
             "threads": "1",
         }
 
+    def check(self, text: str) -> None:
+        """BadText where the text holds symbols outside its alphabet."""
+        self.tokens.encode(text)
+
     def session(self) -> GPTSession:
         """Begin work on at most `capacity` rollouts."""
         return GPTSession(self)

@@ -93,6 +93,10 @@ class NGramModel(Scorer):
         law: F64 = (seen + len(after) * shorter) / (seen.sum() + len(after))
         return law
 
+    def check(self, text: str) -> None:
+        """BadText where the text holds symbols outside its alphabet."""
+        self.tokens.encode(text)
+
     def session(self) -> NGramSession:
         """Begin work."""
         return NGramSession(self)

@@ -150,7 +150,8 @@ class FromState:
         return [next(drawn) if q.ask.purpose == "act" else (self._think(q), UNKNOWN) for q in questions]
 
     def _think(self, question: Question) -> Reply:
-        return Reply((self.world.belief(question.state),) * question.ask.n, (0.0,), (0.0,), question.ask.n)
+        n = question.ask.n
+        return Reply((self.world.belief(question.state),) * n, (0.0,) * n, (0.0,) * n, n)
 
     def _draw(self, questions: Sequence[Question]) -> list[Answer]:
         world = self.world

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
+from functools import partial
 from pathlib import Path
-from signal import SIG_DFL, SIGINT, signal
-from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -24,7 +21,7 @@ import polars as pl
 
 from deadreckon import __version__
 from deadreckon.contracts import BatchWorld, Key, Model, Privileged, World
-from deadreckon.errors import BadOption
+from deadreckon.errors import BadOption, BadText
 from deadreckon.models import load_model
 from deadreckon.rollouts.answers import open_answers
 from deadreckon.rollouts.lane import run_lane
@@ -32,6 +29,7 @@ from deadreckon.rollouts.loop import Live, Loop
 from deadreckon.rollouts.spec import RollSpec
 from deadreckon.rollouts.store import RunStore, frame_bytes
 from deadreckon.rollouts.table import Origin, from_steps
+from deadreckon.rollouts.workers import worker_pool
 from deadreckon.scaffolds import load_scaffold
 from deadreckon.seeds import Purpose, generator, hash64
 from deadreckon.worlds import load_world
@@ -56,7 +54,21 @@ class Bench:
             raise BadOption(f"level={spec.level}: {world.name} has levels {', '.join(map(str, world.levels))}")
         if isinstance(model, Privileged) and spec.temperature != 1.0:
             raise BadOption(f"temperature={spec.temperature:g}: {model.name} draws from its own law, leave it at 1")
-        return cls(spec, world, model)
+        bench = cls(spec, world, model)
+        bench.check_text()
+        return bench
+
+    def check_text(self) -> None:
+        """BadText where the model does not know the symbols of the world's text."""
+        world, state = self.world, self.start(0)
+        text = world.opening(state) + world.says(state) + world.write(next(iter(world.policy(state)))) + world.end
+        try:
+            self.model.check(text)
+        except BadText as error:
+            raise BadText(
+                f"{self.model.name} does not read {self.world.name}, whose text is {text[:24]!r}...:"
+                " choose a model of that world (deadreckon list models)"
+            ) from error
 
     @property
     def run(self) -> str:
@@ -131,7 +143,7 @@ def roll(
     """Run a spec and return its step table; with `out`, commit each part there and resume what is committed.
 
     batch: rollouts in flight (0 = as many as the model takes); workers: processes. Neither changes a byte.
-    OtherIdentity where `out` holds another run; StoreError where it cannot be written.
+    OtherIdentity where `out` holds another run; StoreError where it cannot be written; WorkerDied.
     """
     if workers < 1 or batch < 0:
         raise BadOption(
@@ -175,35 +187,21 @@ def _here(bench: Bench, parts: dict[int, range], batch: int) -> Iterator[tuple[i
 def _there(bench: Bench, parts: dict[int, range], batch: int, workers: int) -> Iterator[tuple[int, bytes]]:
     """Parts over spawned processes, at most two waiting for each, so that memory stays bounded."""
     todo = list(parts.items())
-    with ProcessPoolExecutor(min(workers, len(todo)), get_context("spawn"), _load, (bench.spec,)) as pool:
+    with worker_pool(min(workers, len(todo)), partial(_load, bench.spec)) as pool:
         running: dict[Future[bytes], int] = {}
-        try:
-            while todo or running:
-                while todo and len(running) < 2 * workers:
-                    index, items = todo.pop(0)
-                    running[pool.submit(_part, items, batch)] = index
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    yield running.pop(future), future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        while todo or running:
+            while todo and len(running) < 2 * workers:
+                index, items = todo.pop(0)
+                running[pool.submit(_part, items, batch)] = index
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                yield running.pop(future), future.result()
 
 
 _bench: list[Bench] = []  # a worker process's own, loaded once
 
 
 def _load(spec: RollSpec) -> None:
-    """Begin as a worker: end in silence with Ctrl-C or with the parent, however that ends."""
-    signal(SIGINT, SIG_DFL)
-    Thread(target=_end_with_parent, daemon=True).start()
     _bench[:] = [Bench.load(spec)]
-
-
-def _end_with_parent() -> None:
-    """A worker whose parent was killed would wait for work for ever."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _part(items: range, batch: int) -> bytes:

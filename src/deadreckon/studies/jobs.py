@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from concurrent.futures import as_completed
 
 import polars as pl
 
@@ -12,12 +11,16 @@ from deadreckon.errors import BadOption
 from deadreckon.rollouts.run import Progress, roll
 from deadreckon.rollouts.spec import RollSpec
 from deadreckon.rollouts.store import frame_bytes
+from deadreckon.rollouts.workers import worker_pool
 
 
 def roll_all(
     specs: Mapping[str, RollSpec], *, workers: int = 1, progress: Progress | None = None
 ) -> dict[str, pl.DataFrame]:
-    """The step table of each spec, by its name; `progress` counts runs. The tables do not depend on `workers`."""
+    """The step table of each spec, by its name; `progress` counts runs. The tables do not depend on `workers`.
+
+    BadOption; WorkerDied; else as `roll`.
+    """
     if workers < 1:
         raise BadOption(f"workers={workers}: give at least 1")
     tell = progress or (lambda _done, _total: None)
@@ -28,14 +31,11 @@ def roll_all(
             tables[name] = roll(spec)
             tell(len(tables), len(specs))
         return tables
-    with ProcessPoolExecutor(min(workers, len(specs)), get_context("spawn")) as pool:
+    with worker_pool(min(workers, len(specs))) as pool:
         running = {pool.submit(_job, spec): name for name, spec in specs.items()}
-        try:
-            for future in as_completed(running):
-                tables[running[future]] = pl.read_parquet(future.result())
-                tell(len(tables), len(specs))
-        finally:
-            pool.shutdown(cancel_futures=True)
+        for future in as_completed(running):
+            tables[running[future]] = pl.read_parquet(future.result())
+            tell(len(tables), len(specs))
     return {name: tables[name] for name in specs}
 
 
