@@ -100,7 +100,7 @@ def run(*, size: str = "quick", workers: int = 1, progress: Progress | None = No
         tuple(replay for s in shown for replay in replays(tables[f"{s.name}/0/free"], s.world)),
         provenance(
             f"deadreckon study {NAME} --size {size} --out DIR",
-            _hashes(tables) | {"seeds": f"0 ... {SUMS_SEEDS - 1}", "size": size},
+            _hashes(tables) | {"training seeds of sums": str(SUMS_SEEDS), "size": size},
         ),
     )
 
