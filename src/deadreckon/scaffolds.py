@@ -61,20 +61,23 @@ def vote(k: int) -> Scaffold:
     return scaffold
 
 
-def scaffold_names() -> tuple[str, ...]:
-    """The names `load_scaffold` knows."""
-    return ("plain", "monologue", "filler", "vote")
+SIMPLE: dict[str, Scaffold] = {"plain": plain, "monologue": monologue, "filler": filler}
+
+
+def scaffold_lines() -> dict[str, str]:
+    """The names `load_scaffold` knows, with a line about each."""
+    known = {**SIMPLE, "vote": vote}
+    return {name: (scaffold.__doc__ or "").partition("\n")[0] for name, scaffold in known.items()}
 
 
 def load_scaffold(spec: str) -> Scaffold:
     """`plain`, `monologue`, `filler` or `vote:k=5`. UnknownName, BadOption."""
     name, options = parse_spec(spec)
-    simple = {"plain": plain, "monologue": monologue, "filler": filler}
-    if name in simple:
+    if name in SIMPLE:
         read_options(name, options, {})
-        return simple[name]
+        return SIMPLE[name]
     if name != "vote":
-        raise UnknownName("scaffold", name, scaffold_names())
+        raise UnknownName("scaffold", name, scaffold_lines())
     k = read_options("vote", options, {"k": int}).get("k", 5)
     if not 1 <= k <= 1000:
         raise BadOption(f"vote k={k}: give 1 to 1000 samples")

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from deadreckon.models.weights import load_shipped, shipped_folder, shipped_names
+from deadreckon.models.cards import shipped_folder, shipped_names
+from deadreckon.models.weights import load_shipped
 from deadreckon.train.card import ITEMS, ModelCard, exam_source, publish
 from deadreckon.train.checkpoint import Mark
 from deadreckon.train.exam import examine, held_out

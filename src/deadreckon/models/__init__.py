@@ -50,6 +50,14 @@ def _from(module: str, function: str) -> Callable[[str], Model]:
     return load
 
 
+ABOUT = {
+    "oracle": "draws from the world's exact policy: never errs",
+    "noisy-oracle": "an oracle with known rates per step: slip=0.02,recover=0.1,slip_wrong=0.02",
+    "ngram": "counts after the last symbols of a world's expert text: world=sums,level=2,order=3",
+    "shipped": "small GPTs that come with the package, listed below: NAME, or NAME-s3 for training seed 3",
+    "gpt": "weights made by deadreckon train: the path of a .safetensors file, or of its folder",
+}
+
 KINDS: dict[str, Callable[[str], Model]] = {
     "oracle": _oracle,
     "noisy-oracle": _noisy_oracle,

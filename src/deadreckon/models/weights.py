@@ -7,51 +7,25 @@ first; entries, dtypes, shapes and offsets must be the network's own, and the ha
 from __future__ import annotations
 
 import json
-import re
 from hashlib import sha256
-from importlib.resources import files
 from pathlib import Path
-from typing import Annotated
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict
 from safetensors.torch import load
 
 from deadreckon.errors import BadOption, BadWeights, UnknownName
+from deadreckon.models.cards import Card, Sizes, plain, read_card, shipped_files
 from deadreckon.models.decode import GPTModel
 from deadreckon.models.gpt import GPT, GPTConfig
 from deadreckon.models.tokens import Tokenizer
 
+__all__ = ["Card", "Sizes", "load_gpt", "load_shipped", "load_trained"]
+
 BYTES = {"F16": 2, "F32": 4}
-LARGEST_CARD = 1 << 20  # bytes
 LARGEST_FILE = 4 << 30
 
-Size = Annotated[int, Field(ge=1, le=1 << 20)]
 Offsets = tuple[int, int]
-
-
-class Sizes(BaseModel):
-    """The fields of `GPTConfig`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    vocab: Size
-    context: Annotated[int, Field(ge=1, le=1 << 13)]
-    layers: Annotated[int, Field(ge=1, le=1000)]
-    width: Size
-    head: Size
-
-
-class Card(BaseModel):
-    """What a loader must know of weights; a card may say more (recipe, tokens, losses) to its readers."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    size: Sizes
-    alphabet: tuple[str, ...]  # symbols in the order of their ids, from 1
-    alphabet_hash: str  # Tokenizer.identity
-    seed: int  # of training
-    sha256: str  # of the weights' file
 
 
 class Entry(BaseModel):
@@ -62,24 +36,6 @@ class Entry(BaseModel):
     dtype: str
     shape: list[int]
     data_offsets: list[int]
-
-
-def read_card(path: Path) -> Card:
-    """The card at this path. BadWeights: missing, not a card, or its alphabet does not have its hash."""
-    try:
-        if path.stat().st_size > LARGEST_CARD:
-            raise BadWeights(f"{path} is over {LARGEST_CARD} bytes: a card is a small JSON file, fetch it again")
-        card = Card.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise BadWeights(f"no card at {path} ({error.strerror}): weights load with their card beside them") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise BadWeights(f"{path}: {where}: {first['msg']}: fetch the card again") from None
-    found = Tokenizer(card.alphabet).identity
-    if found != card.alphabet_hash or len(card.alphabet) + 1 != card.size.vocab:
-        raise BadWeights(f"{path}: its alphabet has hash {found}, not {card.alphabet_hash}: fetch the card again")
-    return card
 
 
 def load_gpt(path: Path, name: str) -> GPTModel:
@@ -156,33 +112,12 @@ def _check_entry(path: Path, key: str, entry: Entry, shape: list[int], at: int) 
         raise BadWeights(f"{path}: {key} lies at {entry.data_offsets}, not [{at}, {end}]: fetch the file again")
 
 
-def shipped_folder() -> Path:
-    """Where the weights that come with the package lie."""
-    return Path(str(files("deadreckon.models") / "shipped"))
-
-
-def shipped_names() -> list[str]:
-    """Models that come with the package: seed 0 under its plain name, others with -s1, -s2, ..."""
-    return sorted({_plain(path.stem) for path in shipped_folder().glob("*.safetensors")})
-
-
-def _plain(stem: str) -> str:
-    return re.sub(r"-s0(?![0-9])", "", stem)
-
-
 def load_shipped(name: str) -> GPTModel:
     """A model that comes with the package, by name ("sums-clean", "sums-clean-s3"). UnknownName, BadWeights."""
-    by_name = {_plain(path.stem): path for path in shipped_folder().glob("*.safetensors")}
-    if _plain(name) not in by_name:
+    by_name = shipped_files()
+    if plain(name) not in by_name:
         raise UnknownName("shipped model", name, by_name)
-    return load_gpt(by_name[_plain(name)], f"shipped:{_plain(name)}")
-
-
-def shipped_level(name: str) -> int | None:
-    """The world's level that a model of the package was trained at, by its card; None: no such model, or not said."""
-    path = shipped_folder() / f"{_plain(name)}-s0.json"
-    level = (read_card(path).model_extra or {}).get("level") if path.exists() else None
-    return level if isinstance(level, int) else None
+    return load_gpt(by_name[plain(name)], f"shipped:{plain(name)}")
 
 
 def load_trained(place: str) -> GPTModel:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from deadreckon.instruments import INSTRUMENTS
-from deadreckon.models import model_names
-from deadreckon.models.weights import shipped_names
-from deadreckon.scaffolds import scaffold_names
+from deadreckon.models import ABOUT, model_names
+from deadreckon.models.cards import shipped_line, shipped_names
+from deadreckon.scaffolds import scaffold_lines
 from deadreckon.studies import STUDIES
-from deadreckon.train.recipes import recipe_names
+from deadreckon.train.recipes import parse_recipe, recipe_names, recipe_text
 from deadreckon.worlds import load_world, world_names
 
 PAIRED = (
@@ -28,20 +28,29 @@ def _worlds() -> dict[str, str]:
     found = {}
     for name in world_names():
         world = load_world(name)
-        found[name] = f"levels {', '.join(map(str, world.levels))}; {world.rules().splitlines()[0]}"
+        found[name] = f"levels {', '.join(map(str, world.levels))}; {world.rules().partition('. ')[0].rstrip('.')}"
     return found
 
 
 def _models() -> dict[str, str]:
-    return dict.fromkeys(model_names(), "") | {f"shipped:{name}": "" for name in shipped_names()}
+    kinds = {name: ABOUT[name] for name in model_names()}
+    return kinds | {f"shipped:{name}": shipped_line(name) for name in shipped_names()}
+
+
+def _recipe(name: str) -> str:
+    recipe = parse_recipe(recipe_text(name))
+    text, size = recipe.text, recipe.size
+    return (
+        f"{text.regime} text of {' and '.join(text.worlds)}, level {text.level}; {size.layers} layers of {size.width}"
+    )
 
 
 NAMES: dict[str, Callable[[], dict[str, str]]] = {
     "worlds": _worlds,
     "models": _models,
-    "scaffolds": lambda: dict.fromkeys(scaffold_names(), ""),
+    "scaffolds": scaffold_lines,
     "studies": lambda: dict(STUDIES),
-    "recipes": lambda: dict.fromkeys(recipe_names(), ""),
+    "recipes": lambda: {name: _recipe(name) for name in recipe_names()},
     "readings": lambda: dict.fromkeys([*INSTRUMENTS, *PAIRED], "docs/glossary.md"),
 }
 
