@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -103,7 +104,7 @@ def roll(
 ) -> None:
     """Run a model on its own output and store the step table."""
     from deadreckon.contracts import OnError
-    from deadreckon.models.weights import shipped_level
+    from deadreckon.models.cards import shipped_level
     from deadreckon.rollouts.progress import progress_bar
     from deadreckon.rollouts.run import roll as run
     from deadreckon.rollouts.spec import RollSpec
@@ -136,13 +137,14 @@ def measure(
     json: JsonFlag = False,
     by: Annotated[str | None, typer.Option(help="A column of the step table to group by, e.g. fix.")] = None,
 ) -> None:
-    """Print the readings of a run: value, 95% interval, items, method."""
+    """Print the readings of a run: value, 95% interval, unit, items; with --json also how each was got."""
     from rich.console import Console
 
     from deadreckon.report.say import readings_json, readings_table
-    from deadreckon.studies.describe import measure_run
+    from deadreckon.studies.describe import measure_run, unfinished
 
     readings = measure_run(run, by)
+    _warn(unfinished(run))
     if json:
         typer.echo(readings_json(readings))
     else:
@@ -189,7 +191,7 @@ def _study(name: str, out: Path, workers: int, size: Size, *, as_json: bool = Fa
         result = run_study(name, size=size.value, workers=workers, progress=tell)
     path = write_report([result], out, png=png)
     if as_json:
-        typer.echo(readings_json([reading for arm in result.arms for reading in arm.readings]))
+        typer.echo(readings_json([replace(reading, by=arm.name) for arm in result.arms for reading in arm.readings]))
         return
     typer.echo(f"{result.claim}\n{result.finding.verdict.value.upper()}: {result.finding.because}")
     for question in result.questions:
@@ -207,9 +209,17 @@ def report(
 ) -> None:
     """Draw the readings of one or more runs as a page, with figures and replays."""
     from deadreckon.report.page import write_report
-    from deadreckon.studies.describe import describe_runs
+    from deadreckon.studies.describe import describe_runs, unfinished
 
+    for run in runs:
+        _warn(unfinished(run))
     typer.echo(str(write_report([describe_runs(runs)], out, png=png)))
+
+
+def _warn(line: str) -> None:
+    """A line on standard error, so that what is printed stays what was asked for; nothing where it is empty."""
+    if line:
+        typer.echo(f"deadreckon: {line}", err=True)
 
 
 @app.command(name="list")
@@ -225,10 +235,15 @@ def list_(kind: Annotated[Kind | None, typer.Argument(help="What to list; everyt
 
 def main() -> None:
     """Entry point: an expected failure is one line on standard error and exit code 2; Ctrl-C is 130."""
-    from deadreckon.errors import DeadreckonError
+    from deadreckon.errors import DeadreckonError, MissingExtra
 
     try:
-        app()
+        try:
+            app()
+        except ModuleNotFoundError as error:
+            if error.name not in EXTRAS:
+                raise
+            raise MissingExtra("this command", EXTRAS[error.name]) from None
     except DeadreckonError as error:
         sys.stderr.write(f"deadreckon: {error}\n")
         raise SystemExit(2) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -10,8 +11,13 @@ import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from deadreckon import cli
+from deadreckon.contracts import Reading
+from deadreckon.report.say import readings_table
+from deadreckon.rollouts.run import roll
+from deadreckon.rollouts.spec import RollSpec
 from deadreckon.rollouts.store import read_run, run_hash
 
 ORACLE = ["--model", "oracle"]
@@ -148,3 +154,50 @@ def test_ctrl_c_is_one_line_and_resume_completes(workers: str, tmp_path: Path) -
     assert done.returncode == 0, done.stderr
     assert "12000 items" in done.stdout
     assert kept < set(read_run(folder)[1]["item"].unique())
+
+
+def test_an_unfinished_run_says_how_much_of_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, page = tmp_path / "run", tmp_path / "page"
+    spec = RollSpec("sums", 1, "noisy-oracle:slip=0.1", items=9, horizon=6, part_items=3)
+    roll(spec, folder)
+    code, whole, err = run(monkeypatch, capsys, "measure", str(folder), "--json")
+    assert (code, err) == (0, "")
+    manifest = folder / "manifest.jsonl"
+    manifest.write_bytes(b"".join(manifest.read_bytes().splitlines(keepends=True)[:2]))
+    code, out, err = run(monkeypatch, capsys, "measure", str(folder), "--json")
+    assert err == f"deadreckon: {folder} is unfinished: 6 of 9 items are there, resume it with its roll command\n"
+    assert {row["n"] for row in json.loads(out)} == {6}
+    assert {row["n"] for row in json.loads(whole)} == {9}
+    code, out, err = run(monkeypatch, capsys, "report", str(folder), "--out", str(page))
+    assert (code, out) == (0, f"{page / 'report.html'}\n")
+    assert "6 of 9 items are there" in err
+    assert "6 of 9 items are there" in (page / "report.html").read_text()
+
+
+def test_everything_listed_has_a_line_and_no_torch_is_loaded() -> None:
+    code = "import sys; from deadreckon import cli; sys.argv[1:] = ['list']\ntry: cli.main()\nexcept SystemExit: pass\n"
+    code += "assert 'torch' not in sys.modules, 'list loads torch'"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("  ")]
+    assert len(lines) > 20
+    assert all(len(line.split()) > 1 for line in lines)
+
+
+def test_text_of_others_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """A column may hold what a model wrote: no markup, no control characters on the terminal."""
+    readings = [Reading("hazard", "1", 0.5, 0.4, 0.6, 0.95, 9, "by hand", by="[/red]\x1b[31m")]
+    readings_table(readings, Console(width=200))
+    shown = capsys.readouterr().out
+    assert "[/red]" in shown
+    assert "\x1b" not in shown
+
+
+def test_a_missing_extra_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def absent() -> None:
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+    monkeypatch.setattr(cli, "app", absent)
+    code, _, err = run(monkeypatch, capsys, "train")
+    assert (code, err) == (2, "deadreckon: this command needs the extra 'torch': pip install 'deadreckon[torch]'\n")

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from deadreckon.contracts import Reading
 from deadreckon.report.numbers import as_json, interval, number
+from deadreckon.report.text import readable
 
 FIELDS = ("quantity", "unit", "value", "low", "high", "level", "n", "method", "by", "reason")
 
@@ -32,7 +34,8 @@ def readings_table(readings: Sequence[Reading], console: Console) -> None:
             missing.setdefault(reading.reason, []).append(reading.quantity)
         else:
             bounds = interval(reading.low, reading.high)
-            table.add_row(reading.quantity, number(reading.value), bounds, reading.unit, str(reading.n), reading.by)
+            cells = (reading.quantity, number(reading.value), bounds, reading.unit, str(reading.n), reading.by)
+            table.add_row(*(Text(readable(cell)) for cell in cells))
     console.print(table)
     for reason, quantities in missing.items():
         said = f"not estimable ({reason}): {', '.join(quantities)}"

@@ -16,6 +16,15 @@ from deadreckon.studies.replays import replays
 from deadreckon.studies.study import ArmResult, Replay, StudyResult
 
 
+def unfinished(folder: Path) -> str:
+    """How many of a run's items are there, where some are missing; "" where all are. StoreError."""
+    spec, table = _open(folder)
+    there, asked = table["item"].n_unique(), int(str(spec["items"]))
+    if there == asked:
+        return ""
+    return f"{folder} is unfinished: {there} of {asked} items are there, resume it with its roll command"
+
+
 def measure_run(folder: Path, by: str | None = None) -> list[Reading]:
     """Every reading that a run folder's table allows. StoreError: not a run folder, or corrupt."""
     spec, table = _open(folder)
@@ -30,9 +39,12 @@ def describe_runs(folders: Sequence[Path]) -> StudyResult:
         spec, table = _open(folder)
         world, level = str(spec["world"]), int(str(spec["level"]))
         readings = tuple(measure(table, on_error=str(spec["on_error"])))
-        arms.append(ArmResult(folder.name, "arm", world, level, str(spec["model"]), str(spec["scaffold"]), readings))
+        arms.append(
+            ArmResult(folder.resolve().name, "arm", world, level, str(spec["model"]), str(spec["scaffold"]), readings)
+        )
         shown.extend(replays(table, world))
-    because = f"{len(folders)} run(s) measured; no claim was set before the data, so none is judged."
+    short = "".join(f" {why}." for why in map(unfinished, folders) if why)
+    because = f"{len(folders)} run(s) measured; no claim was set before the data, so none is judged.{short}"
     return StudyResult(
         "runs",
         "What these runs show",
