@@ -13,8 +13,8 @@ from pydantic import BaseModel, Field
 from safetensors.torch import save
 
 import deadreckon
+from deadreckon.models.cards import Card, Sizes
 from deadreckon.models.gpt import GPT
-from deadreckon.models.weights import Card, Sizes
 from deadreckon.rollouts.store import write_atomic
 from deadreckon.train.checkpoint import Mark
 from deadreckon.train.exam import examine, held_out
