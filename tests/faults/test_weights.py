@@ -13,7 +13,7 @@ from safetensors.torch import save
 
 from deadreckon.contracts import Ask, Key
 from deadreckon.errors import BadOption, BadWeights, UnknownName
-from deadreckon.models import load_model, weights
+from deadreckon.models import cards, load_model, weights
 from deadreckon.models.gpt import GPT, GPTConfig
 from deadreckon.models.tokens import Tokenizer
 
@@ -169,10 +169,13 @@ def test_missing_files_say_what_to_give(tmp_path: Path) -> None:
 
 
 def test_shipped_models_have_names_and_near_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "shipped_folder", lambda: tmp_path)
+    monkeypatch.setattr(cards, "shipped_folder", lambda: tmp_path)
     for name in ("sums-clean-s0", "sums-clean-s3", "maps-stated"):
         put(tmp_path, save(tensors()), name)
-    assert weights.shipped_names() == ["maps-stated", "sums-clean", "sums-clean-s3"]
+    assert cards.shipped_names() == ["maps-stated", "sums-clean", "sums-clean-s3"]
+    card = tmp_path / "sums-clean-s3.json"
+    card.write_text(json.dumps(json.loads(card.read_text()) | {"level": 2}))
+    assert [cards.shipped_level(name) for name in ("sums-clean-s3", "sums-clean", "sums")] == [2, None, None]
     assert load_model("shipped:sums-clean").name == "shipped:sums-clean"
     assert load_model("shipped:sums-clean-s0").name == "shipped:sums-clean"
     assert load_model("shipped:maps-stated").name == "shipped:maps-stated"

@@ -1,18 +1,22 @@
 """Laws of the runner: what a rollout is may depend on its own history and draws, on nothing else."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from multiprocessing import active_children
 from pathlib import Path
+from typing import ClassVar
 
 import polars as pl
 import pytest
 
-from deadreckon.contracts import ERRORS, OnError
+from deadreckon.contracts import ERRORS, Ask, Model, OnError, Reply
 from deadreckon.errors import BadOption, WorkerDied
+from deadreckon.models import load_model
 from deadreckon.rollouts.run import Bench, compute, roll
 from deadreckon.rollouts.spec import RollSpec
 from deadreckon.rollouts.store import read_run
+from deadreckon.worlds import load_world
 
 NOISY = "noisy-oracle:slip=0.1,recover=0.3,slip_wrong=0.2"
 WORLDS = (
@@ -163,3 +167,59 @@ def test_a_killed_worker_is_one_clear_error_and_the_run_resumes(tmp_path: Path) 
     kept = read_run(tmp_path)[1]["item"].n_unique()
     assert 1 <= kept < 40
     assert roll(spec, tmp_path).equals(roll(spec))
+
+
+class Deaf(Model):
+    """A model whose provider fails at the `fails`-th ask of the run, and says "00" before."""
+
+    name, seed, capacity = "deaf", None, 8
+    identity: ClassVar[dict[str, str]] = {}
+
+    def __init__(self, fails: int, code: str):
+        self.left, self.code = fails, code
+
+    def session(self) -> "Deaf":
+        return self
+
+    def complete(self, asks: Sequence[Ask]) -> list[Reply]:
+        self.left -= 1
+        fault = self.code if self.left == 0 else ""
+        return [Reply(("00",) * ask.n, (-1.0,) * ask.n, (0.5,) * ask.n, ask.n, fault) for ask in asks]
+
+
+@pytest.mark.parametrize(("code", "stop"), [("http 500", "fault"), ("context", "cut")])
+@pytest.mark.parametrize(("fails", "steps", "asks"), [(1, 1, 1), (2, 1, 2), (3, 2, 1)])
+def test_a_fault_while_thinking_or_acting_ends_the_rollout_and_is_no_step(
+    code: str, stop: str, fails: int, steps: int, asks: int
+) -> None:
+    spec = RollSpec("sums", 1, "oracle", "monologue", items=1, horizon=5)
+    bench = Bench(spec, load_world("sums"), Deaf(fails, code))
+    last = compute(bench, range(1), 1).rows(named=True)[-1]
+    assert (last["t"], last["event"], last["stop"], last["fault_code"]) == (steps - 1, None, stop, code)
+    assert (last["asks"], last["tokens"], last["belief"], last["kl_pq"]) == (asks, asks, None, None)
+
+
+def test_where_every_action_is_right_nothing_is_injected() -> None:
+    table = roll(RollSpec("markov:kind=full", 1, "oracle", items=5, horizon=6, inject=2))
+    assert (table["forced"] == "").all()
+
+
+def test_a_healed_monologue_writes_the_true_state_and_costs_nothing() -> None:
+    table = roll(RollSpec("sums", 1, NOISY, "monologue", items=5, horizon=6, heal=3))
+    forced = table.filter(pl.col("t") < 3)
+    assert set(forced["forced"]) == {"healed"}
+    assert forced["belief_right"].all()
+    assert forced["logp"].is_null().all()
+    assert forced["tokens"].sum() == 0
+
+
+def test_greedy_sampling_records_no_law() -> None:
+    spec = RollSpec("markov:kind=full", 1, "ngram:world=markov,level=1,order=1", items=2, horizon=3)
+    assert roll(spec)["kl_pq"].is_not_null().all()
+    assert roll(replace(spec, temperature=0.0))["kl_pq"].is_null().all()
+
+
+@pytest.mark.parametrize(("repeats", "items"), [(1, 4096), (3, 1365), (5000, 1)])
+def test_a_part_of_an_oracles_run_is_bounded_in_rollouts(repeats: int, items: int) -> None:
+    spec = noisy("sums", 1, repeats=repeats)
+    assert spec.parts(load_model(NOISY)) == items

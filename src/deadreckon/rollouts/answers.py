@@ -119,14 +119,13 @@ class FromText:
             for policy, reply in zip(policies, replies, strict=True)
         ]
         rest = [i for i, logp in enumerate(known) if np.isnan(logp) and not replies[i].fault]
-        q = pad([[float(np.exp(logp))] for logp in known])
+        p = pad([list(policy.values()) for policy in policies])
+        q = np.zeros(p.shape)
+        q[:, :1] = np.exp(np.array(known)[:, None])
         if rest and self.scorer is not None:
             scores = self._score(self.scorer, [questions[i] for i in rest], [list(policies[i]) for i in rest])
-            q = np.pad(q, ((0, 0), (0, max(map(len, scores)) - 1)))
             for i, score in zip(rest, scores, strict=True):
                 q[i, : len(score)] = np.exp(score)
-        p = pad([list(policy.values()) for policy in policies])
-        p = np.pad(p, ((0, 0), (0, q.shape[1] - p.shape[1])))
         return columns(Laws.of(p, q, np.maximum(1.0 - row_sum(q), 0.0)), np.full(len(q), nan))
 
     def _score(

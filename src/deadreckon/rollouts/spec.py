@@ -10,6 +10,7 @@ from deadreckon.contracts import Model, OnError, Privileged
 from deadreckon.errors import BadOption
 
 MAX_STEPS = 100_000
+PRIVILEGED_ROLLOUTS = 4096  # in one part: bounds the memory of the batched lane
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,8 @@ class RollSpec:
         """Items in one part: fixed by the spec and the kind of model, so that parts are the same files everywhere."""
         if self.part_items:
             return self.part_items
-        return 4096 if isinstance(model, Privileged) else max(1, model.capacity // min(self.repeats, model.capacity))
+        rollouts = PRIVILEGED_ROLLOUTS if isinstance(model, Privileged) else model.capacity
+        return max(1, rollouts // self.repeats)
 
     def run(self, weights: str = "") -> str:
         """The run's name: a hash of the spec (and of the weights it names), without batch and workers."""
