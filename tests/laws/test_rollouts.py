@@ -7,10 +7,11 @@ from multiprocessing import active_children
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import polars as pl
 import pytest
 
-from deadreckon.contracts import ERRORS, Ask, Model, OnError, Reply
+from deadreckon.contracts import ERRORS, Ask, Model, OnError, Reply, Scorer
 from deadreckon.errors import BadOption, WorkerDied
 from deadreckon.models import load_model
 from deadreckon.rollouts.run import Bench, compute, roll
@@ -213,10 +214,29 @@ def test_a_healed_monologue_writes_the_true_state_and_costs_nothing() -> None:
     assert forced["tokens"].sum() == 0
 
 
-def test_greedy_sampling_records_no_law() -> None:
-    spec = RollSpec("markov:kind=full", 1, "ngram:world=markov,level=1,order=1", items=2, horizon=3)
-    assert roll(spec)["kl_pq"].is_not_null().all()
-    assert roll(replace(spec, temperature=0.0))["kl_pq"].is_null().all()
+class Even(Scorer):
+    """A model that gives every text it is asked about the same mass."""
+
+    name, seed, capacity = "even", None, 8
+    identity: ClassVar[dict[str, str]] = {}
+
+    def session(self) -> "Even":
+        return self
+
+    def complete(self, asks: Sequence[Ask]) -> list[Reply]:
+        return [Reply(("?",) * ask.n, (-1.0,) * ask.n, (0.5,) * ask.n, ask.n) for ask in asks]
+
+    def score(self, asks: Sequence[Ask], texts: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        return [np.full(len(some), np.log(0.25)) for some in texts]
+
+
+@pytest.mark.parametrize("world", ["sums", "othello"])
+def test_the_law_is_recorded_where_one_action_is_drawn_from_it_and_nowhere_else(world: str) -> None:
+    spec = RollSpec(world, 1, "oracle", items=2, horizon=2, on_error=OnError.SKIP)
+    even = Bench(spec, load_world(world), Even())
+    assert compute(even, range(2), 1)["kl_pq"].is_not_null().all()
+    for change in ({"temperature": 0.0}, {"scaffold": "vote:k=3"}, {"law": False}):
+        assert compute(replace(even, spec=replace(spec, **change)), range(2), 1)["kl_pq"].is_null().all()
 
 
 @pytest.mark.parametrize(("repeats", "items"), [(1, 4096), (3, 1365), (5000, 1)])
