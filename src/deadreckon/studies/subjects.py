@@ -65,7 +65,6 @@ SUBJECTS = (
     _maps("repaired"),
     _maps("stated", "monologue"),
     _othello("clean"),
-    _othello("repaired"),
 )
 
 ORACLES = tuple(
