@@ -40,7 +40,7 @@ class Size:
     control_items: int
 
 
-SIZES = {"quick": Size(320, 160, 400), "full": Size(3200, 1600, 2000)}
+SIZES = {"quick": Size(240, 120, 400), "full": Size(3200, 1600, 2000)}
 
 
 def _sums(regime: str, scaffold: str = "plain") -> Subject:
