@@ -40,7 +40,10 @@ class Size:
     control_items: int
 
 
-SIZES = {"quick": Size(240, 120, 400), "full": Size(3200, 1600, 2000)}
+LEAST = 56  # of either for one model: a launch of 64 rows costs the same for fewer
+WINDOW = 10  # own steps after an intervention that are compared
+
+SIZES = {"quick": Size(128, 64, 250), "full": Size(3200, 1600, 2000)}
 
 
 def _sums(regime: str, scaffold: str = "plain") -> Subject:
@@ -104,8 +107,7 @@ KINDS = ("free", "forced", "healed", "injected")
 
 def specs_of(subject: Subject, size: Size, *, interventions: bool = True) -> dict[str, RollSpec]:
     """The runs of a subject, named "SUBJECT/SEED/KIND"."""
-    each = max(1, size.rollouts // len(subject.models))
-    pairs = max(1, size.interventions // len(subject.models))
+    each, pairs = (max(LEAST, n // len(subject.models)) for n in (size.rollouts, size.interventions))
     runs: dict[str, RollSpec] = {}
     for seed, model in enumerate(subject.models):
         base = RollSpec(
@@ -120,7 +122,8 @@ def specs_of(subject: Subject, size: Size, *, interventions: bool = True) -> dic
         )
         of = {"free": base, "forced": replace(base, on_error=OnError.REPAIR, teach=True)}
         if interventions:
-            pair = replace(base, items=pairs, law=False, heal=subject.at)
+            horizon = min(subject.horizon, subject.at + 1 + WINDOW)
+            pair = replace(base, items=pairs, horizon=horizon, law=False, heal=subject.at)
             of |= {"healed": replace(pair, heal=subject.at + 1), "injected": replace(pair, inject=subject.at)}
         runs |= {f"{subject.name}/{seed}/{kind}": spec for kind, spec in of.items()}
     return runs
