@@ -23,6 +23,7 @@ from deadreckon.contracts import (
     World,
     nan,
 )
+from deadreckon.models.tokens import filler_text
 from deadreckon.rollouts.answers import UNKNOWN, Answers, Law, Question
 from deadreckon.rollouts.judge import (
     Judged,
@@ -55,11 +56,6 @@ class Live:
     asks: int = 0
     law: Law = UNKNOWN
     over: bool = False
-
-
-def filler_text(world: World[Any, Any]) -> str:
-    """Text of a belief's length that carries nothing: the first symbol repeated, then the belief's end."""
-    return world.alphabet[0] * (world.belief_width - 1) + world.belief_end
 
 
 class Loop:
