@@ -161,10 +161,7 @@ def train(
     """Train a small model from a recipe; a killed run resumes to the same weights."""
     from deadreckon.train.fit import train as fit
 
-    import torch  # isort: skip  after deadreckon.train, which says how its threads wait
-
-    torch.set_num_threads(threads)
-    path = fit(recipe, out, seed=seed)
+    path = fit(recipe, out, seed=seed, threads=threads)
     typer.echo(f"{path}: use it as gpt:{path}")
 
 

@@ -16,7 +16,7 @@ from deadreckon.models.gpt import GPT, GPTConfig
 from deadreckon.models.weights import load_gpt
 from deadreckon.train import card
 from deadreckon.train.card import exam_source
-from deadreckon.train.exam import examine, held_out
+from deadreckon.train.exam import TESTS, error_now, examine, held_out
 from deadreckon.train.fit import BRANCH, loss, new_learner, publish_graded, schedule, source_of, train
 from deadreckon.train.muon import orthogonal
 from deadreckon.train.recipes import Fit, Text, parse_recipe, recipe_names, recipe_text
@@ -271,6 +271,33 @@ def test_a_stopped_run_ends_with_the_same_weights(tmp_path: Path):
                 continue
     assert count > plan.fit.steps
     assert path.read_bytes() == whole.read_bytes()
+
+
+def test_a_run_ends_at_the_first_test_that_is_good_enough(tmp_path: Path):
+    easy, hard = (tmp_path / f"{name}.toml" for name in ("easy", "hard"))
+    text = TINY.format(regime="clean", share=0.0) + "test_every = 3\nstop_error = "
+    easy.write_text(text + "0.999999")
+    hard.write_text(text + "0.0001")
+    path = train(str(easy), tmp_path / "easy", quiet=True)
+    assert json.loads(path.with_suffix(".json").read_text())["steps"] == 3
+    content = path.read_bytes()
+    assert train(str(easy), tmp_path / "easy", quiet=True).read_bytes() == content  # ended: no step more
+    whole = train(str(hard), tmp_path / "hard", quiet=True)
+    assert json.loads(whole.with_suffix(".json").read_text())["steps"] == 10
+    grades = publish_graded(str(hard), tmp_path / "hard")
+    steps = [json.loads(grade.with_suffix(".json").read_text())["steps"] for grade in grades]
+    assert steps == [1, 1, 1, 3]
+
+
+def test_a_turn_is_wrong_where_its_belief_or_its_action_is():
+    recipe = parse_recipe(TINY.format(regime="stated", share=0.0))
+    exam = exam_source(recipe)
+    texts = [held_out(exam, world, 3, TESTS) for world in (0, 1)]
+    network = new_learner(recipe, exam.tokens.size, 0).network
+    marks = [examine(network, lessons, "") for lessons in texts]
+    right = [(1 - m.error) * (1 - m.belief_error) for m in marks]
+    assert error_now(network, texts) == pytest.approx(1 - sum(right) / 2)
+    assert texts[0][0].ids != held_out(exam, 0, 1)[0].ids
 
 
 def test_a_trunk_saves_steps_and_changes_no_weight(tmp_path: Path):

@@ -134,7 +134,7 @@ def identity(bench: Bench) -> dict[str, str]:
 
 def roll(
     spec: RollSpec,
-    out: Path | None = None,
+    out: Path | str | None = None,
     *,
     batch: int = 0,
     workers: int = 1,
@@ -155,7 +155,7 @@ def roll(
     if out is None:
         frames = dict(_computed(bench, dict(enumerate(parts)), size, workers, progress))
         return pl.concat([pl.read_parquet(frames[i]) for i in range(len(parts))])
-    facts = identity(bench)
+    out, facts = Path(out), identity(bench)
     resume_id = hashlib.sha256(json.dumps([bench.run, facts], sort_keys=True).encode()).hexdigest()[:16]
     with RunStore.create_or_resume(out, {"run": bench.run, "spec": spec.json(), "identity": facts}, resume_id) as store:
         missing = {i: part for i, part in enumerate(parts) if i not in store.committed()}

@@ -36,6 +36,8 @@ FORCED = (
     "kl_teacher_forced",
 )  # fmt: skip
 
+SHARES = ("occupancy", "error_free")  # their intervals, widened, end at 0 and 1
+
 Pair = tuple[Callable[[Arm, Arm], Reading], str, str]
 
 
@@ -50,7 +52,8 @@ class Measured:
 
     def judged(self, name: str, family: int = 1) -> Reading:
         """A reading as the rules use it, one of `family` judged together."""
-        return over_seeds(self.pooled[name], self.seeds[name], family)
+        found = over_seeds(self.pooled[name], self.seeds[name], family)
+        return replace(found, low=max(found.low, 0.0), high=min(found.high, 1.0)) if name in SHARES else found
 
 
 def measure_subject(tables: Mapping[str, pl.DataFrame], subject: Subject) -> Measured:

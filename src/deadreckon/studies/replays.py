@@ -49,4 +49,7 @@ def _replay(table: pl.DataFrame, spec: str, item: int, rollout: int) -> Replay:
             )
         )
     title = f"{first['model']}, item {item}, rollout {rollout}"
-    return Replay(spec, first["level"], first["model"], title, tuple(steps), rows["stop"][-1] or "")
+    stop = rows["stop"][-1] or ""
+    if rows.height > MOST_STEPS:
+        title, stop = f"{title}: the first {MOST_STEPS} of {rows.height} steps", ""
+    return Replay(spec, first["level"], first["model"], title, tuple(steps), stop)

@@ -30,10 +30,11 @@ class Mark(BaseModel):
     steps: int = 0  # taken
     tokens: int = 0  # symbols read, padding apart
     seconds: float = 0.0  # CPU
+    ended: bool = False  # the recipe asks for no further step
 
-    def after(self, steps: int, symbols: int, seconds: float) -> Mark:
+    def after(self, symbols: int, seconds: float) -> Mark:
         """The mark one optimisation step later."""
-        return Mark(identity=self.identity, steps=steps, tokens=self.tokens + symbols, seconds=seconds)
+        return Mark(identity=self.identity, steps=self.steps + 1, tokens=self.tokens + symbols, seconds=seconds)
 
 
 @dataclass(slots=True)

@@ -24,6 +24,7 @@ from deadreckon.train.sources import Lesson, Source, Turn, collate
 
 ROWS = 32  # texts a forward pass
 EXAM = 1 << 40  # seed of the held-out texts
+TESTS = 1 << 20  # number of the first text that tests use
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +42,22 @@ class Marks:
     belief_error: float  # nan where no belief is written
 
 
-def held_out(source: Source[S, A], world: int, items: int) -> list[Lesson]:
-    """The first `items` held-out texts of the source's world number `world`."""
+def held_out(source: Source[S, A], world: int, items: int, first: int = 0) -> list[Lesson]:
+    """Held-out texts number `first` ... first + items - 1 of the source's world number `world`."""
     place = source.worlds[world]
     item = hash64("exam", place.name, source.text.level)
-    return [source.write(place, generator(EXAM, item, Purpose.TEXT, index)) for index in range(items)]
+    return [source.write(place, generator(EXAM, item, Purpose.TEXT, first + index)) for index in range(items)]
+
+
+def tests_of(source: Source[S, A]) -> list[list[Lesson]]:
+    """Texts of each world for tests while a run goes on: none that a card's figures come from, none that is taught."""
+    return [held_out(source, world, ROWS, TESTS) for world in range(len(source.worlds))]
+
+
+def error_now(network: GPT, texts: Sequence[Sequence[Lesson]]) -> float:
+    """Error per turn, the mean over worlds; in `stated` text a turn is also wrong where the belief would be."""
+    marks = [examine(network, lessons, "") for lessons in texts]
+    return float(np.mean([1 - (1 - mark.error) * (1 - np.nan_to_num(mark.belief_error)) for mark in marks]))
 
 
 @torch.no_grad()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,15 +16,17 @@ from torch import Tensor
 from deadreckon.errors import BadOption
 from deadreckon.models.gpt import GPT, GPTConfig
 from deadreckon.seeds import hash64
-from deadreckon.train.card import publish
+from deadreckon.train.card import exam_source, publish
 from deadreckon.train.checkpoint import Learner, Mark, load_checkpoint, load_graded, save_checkpoint, save_graded
+from deadreckon.train.exam import error_now, tests_of
 from deadreckon.train.muon import Muon
 from deadreckon.train.progress import Watch
 from deadreckon.train.recipes import Fit, Recipe, Text, parse_recipe, recipe_text
-from deadreckon.train.sources import Batch, Source
+from deadreckon.train.sources import Batch, Lesson, Source
 from deadreckon.worlds import load_world
 
 GRADES = {"001": 0.01, "003": 0.03, "010": 0.1, "030": 0.3}  # by name: share of the steps; 1 is the model itself
+PER_DECADE = 20  # graded checkpoints kept while a run goes on, since where it ends may not be known
 BRANCH = 0.7  # share of the steps at which a run leaves a checkpoint for runs that differ from there on
 BETAS = (0.9, 0.95)
 
@@ -99,20 +103,42 @@ def fit(recipe: Recipe, folder: Path, *, seed: int, save_every: int, trunk: Path
     then = source_of(recipe.text, recipe.size.context, seed)
     learner = new_learner(recipe, then.tokens.size, seed)
     mark = _begin(recipe, learner, folder, seed, trunk)
-    grades = {name: max(1, round(share * recipe.fit.steps)) for name, share in GRADES.items()}
+    keep = graded_steps(recipe.fit.steps)
+    tests = tests_of(exam_source(recipe)) if recipe.fit.stop_error is not None else []
     began = time.process_time() - mark.seconds
     with Watch(recipe.fit.steps, console) as watch:
-        for step in range(mark.steps, recipe.fit.steps):
-            batch = (first if step < recipe.clean_steps else then).batch(step, recipe.fit.rows)
-            watch.saw(step, learn(learner, batch, recipe.fit, step), batch.entropy / batch.actions)
-            mark = mark.after(step + 1, batch.symbols, time.process_time() - began)
-            for name in (name for name, steps in grades.items() if steps == mark.steps):
-                save_graded(folder / f"grade-{name}.safetensors", learner, mark)
+        while not mark.ended:
+            batch = (first if mark.steps < recipe.clean_steps else then).batch(mark.steps, recipe.fit.rows)
+            watch.saw(mark.steps, learn(learner, batch, recipe.fit, mark.steps), batch.entropy / batch.actions)
+            mark = mark.after(batch.symbols, time.process_time() - began)
+            mark.ended = _ends(recipe.fit, mark.steps, learner.network, tests)
+            if mark.steps in keep:
+                save_graded(graded_path(folder, mark.steps), learner, mark)
             if mark.steps == round(BRANCH * recipe.fit.steps):
                 save_checkpoint(folder / "branch.safetensors", learner, mark)
-            if mark.steps % save_every == 0 or mark.steps == recipe.fit.steps:
+            if mark.steps % save_every == 0 or mark.ended:
                 save_checkpoint(folder / "checkpoint.safetensors", learner, mark)
     return Trained(learner.network, mark)
+
+
+def _ends(fit: Fit, steps: int, network: GPT, tests: Sequence[Sequence[Lesson]]) -> bool:
+    """Whether a run is over after so many steps."""
+    if steps == fit.steps:
+        return True
+    tested = fit.stop_error is not None and steps % fit.test_every == 0
+    return tested and error_now(network, tests) <= (fit.stop_error or 0.0)
+
+
+def graded_steps(steps: int) -> set[int]:
+    """Where graded checkpoints are kept: every GRADES share of the steps, and PER_DECADE places a decade."""
+    decades = math.log10(steps)
+    spread = {round(10 ** (k / PER_DECADE)) for k in range(math.ceil(decades * PER_DECADE))}
+    return spread | {max(1, round(share * steps)) for share in GRADES.values()}
+
+
+def graded_path(folder: Path, steps: int) -> Path:
+    """The graded checkpoint after so many steps."""
+    return folder / f"grade-{steps:06d}.safetensors"
 
 
 def _begin(recipe: Recipe, learner: Learner, folder: Path, seed: int, trunk: Path | None) -> Mark:
@@ -132,12 +158,23 @@ def _begin(recipe: Recipe, learner: Learner, folder: Path, seed: int, trunk: Pat
 
 
 def train(
-    recipe: str, out: Path, *, seed: int = 0, trunk: Path | None = None, save_every: int = 200, quiet: bool = False
+    recipe: str,
+    out: Path,
+    *,
+    seed: int = 0,
+    trunk: Path | None = None,
+    save_every: int = 200,
+    threads: int = 1,
+    quiet: bool = False,
 ) -> Path:
     """Train a recipe, by name or path, into the folder `out`; the path of the weights, their card beside them.
 
-    A run that was stopped goes on where it was. `trunk`: see `fit`. UnknownName, BadOption, OtherIdentity, StoreError.
+    A run that was stopped goes on where it was. `trunk`: see `fit`; `threads` of this process: the bits of the weights
+    depend on it. UnknownName, BadOption, OtherIdentity, StoreError.
     """
+    if min(threads, save_every) < 1:
+        raise BadOption(f"threads={threads}, save_every={save_every}: give at least 1 of each")
+    torch.set_num_threads(threads)
     toml = recipe_text(recipe)
     plan = parse_recipe(toml)
     console = Console(stderr=True, quiet=quiet)
@@ -148,14 +185,21 @@ def train(
 
 
 def publish_graded(recipe: str, out: Path, *, seed: int = 0) -> list[Path]:
-    """Publish the graded checkpoints that `train` left in `out`, each in a folder of its own with its card."""
+    """Publish the graded checkpoints that `train` left in `out`, each in a folder of its own with its card.
+
+    Each is the one nearest to its share of the steps taken. BadWeights: no ended run of this recipe is there.
+    """
     toml = recipe_text(recipe)
     plan = parse_recipe(toml)
     source = source_of(plan.text, plan.size.context, seed)
     paths = []
-    for name in GRADES:
+    taken = load_checkpoint(
+        out / "checkpoint.safetensors", new_learner(plan, source.tokens.size, seed), identity(plan, seed)
+    ).steps
+    for name, share in GRADES.items():
         learner = new_learner(plan, source.tokens.size, seed)
-        mark = load_graded(out / f"grade-{name}.safetensors", learner.network)
+        nearest = min(graded_steps(plan.fit.steps), key=lambda steps: abs(math.log(steps / (share * taken))))
+        mark = load_graded(graded_path(out, nearest), learner.network)
         path = out / f"grade-{name}" / f"{Path(recipe).stem}-s{seed}-{name}.safetensors"
         path.parent.mkdir(exist_ok=True)
         publish(learner.network, plan, toml, mark=mark, seed=seed, path=path)

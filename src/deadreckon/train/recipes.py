@@ -47,8 +47,10 @@ class Size(_Strict):
 class Fit(_Strict):
     """The optimisation."""
 
-    steps: Count
+    steps: Count  # at most, where a run may end earlier
     rows: Count  # texts a step
+    stop_error: Share | None = None  # end at the first test whose error per turn is no more: `exam.error_now`
+    test_every: Count = 25  # steps between two such tests
     matrix_rate: Rate = 0.02  # Muon: matrices of the blocks
     other_rate: Rate = 0.005  # AdamW: embedding, head, gains
     warmup: Share = 0.02  # share of the steps; then the rates fall linearly to zero
