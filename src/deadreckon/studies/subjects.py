@@ -8,7 +8,7 @@ from deadreckon.contracts import OnError
 from deadreckon.errors import BadOption
 from deadreckon.rollouts.spec import RollSpec
 
-SUMS_SEEDS = {"clean": 5, "repaired": 3, "stated": 1}  # training seeds shipped
+SUMS_SEEDS = {"clean": 5, "repaired": 4, "stated": 1, "mending": 1}  # training seeds shipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,11 @@ def _sums(regime: str, scaffold: str = "plain") -> Subject:
     return Subject(f"sums-{regime}", "sums", 1, models, scaffold, 24, OnError.ACCEPT, 8, 16)
 
 
+def _audited(subject: Subject) -> Subject:
+    """The same models where the world tells the true total before lines 8 and 16."""
+    return replace(subject, name=f"{subject.name} audited", world="sums:k=8")
+
+
 def _maps(regime: str, scaffold: str = "plain") -> Subject:
     return Subject(f"maps-{regime}", "maps", 2, (f"shipped:maps-{regime}-s0",), scaffold, 24, OnError.ACCEPT, 4, 12)
 
@@ -63,7 +68,9 @@ def _othello(regime: str) -> Subject:
 SUBJECTS = (
     _sums("clean"),
     _sums("repaired"),
+    _sums("mending"),
     _sums("stated", "monologue"),
+    _audited(_sums("clean")),
     _maps("clean"),
     _maps("repaired"),
     _maps("stated", "monologue"),
