@@ -8,7 +8,8 @@ null: that step never happened.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -76,8 +77,7 @@ FILL: dict[str, str | float] = {"family": "", "weight": 1.0}
 SCHEMA = RUN_COLUMNS | PLACE_COLUMNS | STEP_COLUMNS
 
 
-@dataclass(slots=True)
-class Step:
+class Step(NamedTuple):
     """One row's own columns, in the order of STEP_COLUMNS. nan in a float column is stored as null."""
 
     t: int
@@ -151,6 +151,5 @@ def from_steps(origin: Origin, rollouts: Sequence[tuple[int, int, Sequence[Step]
         "rollout": [rollout for _, rollout, steps in ordered for _ in steps],
     }
     flat = [step for _, _, steps in ordered for step in steps]
-    for field in fields(Step):
-        columns[field.name] = [getattr(step, field.name) for step in flat]
+    columns.update({name: [step[i] for step in flat] for i, name in enumerate(Step._fields)})
     return build(origin, columns)
