@@ -103,6 +103,6 @@ class NoisyOracle(Privileged):
         slip[count == 0] = 0.0
         recover = np.where(off & (mend >= 0), self.recover, 0.0)
         share = np.where(wrong >= 0, (slip / np.maximum(count, 1))[:, None], 0.0)
-        codes = np.concatenate([right, wrong, np.where(recover > 0.0, mend, -1)[:, None]], axis=1)
-        probs = np.concatenate([(1.0 - slip - recover)[:, None] * p, share, recover[:, None]], axis=1)
-        return codes, probs
+        codes = np.concatenate([right.T, wrong.T, np.where(recover > 0.0, mend, -1)[None]])
+        probs = np.concatenate([(1.0 - slip - recover) * p.T, share.T, recover[None]])
+        return codes.T, probs.T  # an action's column is contiguous: fast for whoever sums over actions

@@ -5,6 +5,7 @@ Both return, beside each reply, the exact comparison of laws at that context whe
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -22,8 +23,8 @@ from deadreckon.contracts import (
     World,
     nan,
 )
-from deadreckon.rollouts.recorders import F64, Laws, entropy, kl_pq, kl_qp, right_mass, row_sum
-from deadreckon.seeds import Purpose, blocks, pick
+from deadreckon.rollouts.recorders import F64, Laws, entropy, kl_pq, kl_qp, right_mass, row_sum, running_sum
+from deadreckon.seeds import Purpose, blocks
 
 
 class Law(NamedTuple):
@@ -45,6 +46,7 @@ class Question(NamedTuple):
 Answer = tuple[Reply, Law]
 
 UNKNOWN = Law()
+MOST_KNOWN = 4096  # laws kept: bounds memory
 
 
 class Answers(Protocol):
@@ -135,12 +137,31 @@ class FromText:
         return scorer.score([question.ask for question in questions], texts)
 
 
+class Drawn(NamedTuple):
+    """What a draw from one law needs and what is recorded of it."""
+
+    cdf: list[float]
+    logps: list[float]
+    entropy: float
+    law: Law
+
+    def pick(self, u: float) -> int:
+        """`seeds.pick` of one row."""
+        total = self.cdf[-1]
+        return min(bisect_right(self.cdf, u * total), bisect_left(self.cdf, total))
+
+
+Masses = tuple[float, ...]
+LawKey = tuple[Masses, Masses, bool]  # Q and P of the same actions, and whether the wrong ones are not allowed
+
+
 class FromState:
     """A privileged model: draws from its law at the actual state, writes the true belief when it is to think."""
 
     def __init__(self, world: World[Any, Any], model: Privileged):
         """`model` is handed `world` and every state."""
         self.world, self.model = world, model
+        self._known: dict[LawKey, Drawn] = {}  # laws recur from state to state
 
     def answer(self, questions: Sequence[Question]) -> list[Answer]:
         """One answer per question."""
@@ -153,53 +174,65 @@ class FromState:
         return Reply((self.world.belief(question.state),) * n, (0.0,) * n, (0.0,) * n, n)
 
     def _draw(self, questions: Sequence[Question]) -> list[Answer]:
-        world = self.world
-        own = [self.model.law(world, q.state) for q in questions]
-        policies = [world.policy(q.state) for q in questions]
-        q = pad([list(law.values()) for law in own])
-        actions = [list(law) for law in own]
-        p, bad = np.zeros(q.shape), np.zeros((len(q), 1), np.bool_)
-        for i, (question, listed, policy) in enumerate(zip(questions, actions, policies, strict=True)):
-            for action, mass in policy.items():
-                p[i, listed.index(action)] = mass
-            bad[i] = _wrong_is_illegal(world, question.state, listed, policy)
-        laws = Laws.of(p, q, np.zeros(len(q)))
-        found = columns(laws, row_sum(np.where(bad & (p <= 0.0), q, 0.0)))
-        h = entropy(laws)
-        chosen = self._choose(questions, np.cumsum(q, axis=1))
-        with np.errstate(divide="ignore"):
-            logp = np.log(q)
-        answers = []
-        for i, picks in enumerate(chosen):
-            texts = tuple(world.write(actions[i][j]) for j in picks)
-            logps = tuple(float(logp[i, j]) for j in picks)
-            answers.append((Reply(texts, logps, (float(h[i]),) * len(picks), len(picks)), found[i]))
+        laws = {state: self._law(state) for state in dict.fromkeys(q.state for q in questions)}
+        self._learn([key for _, key in laws.values()])
+        answers, uniforms = [], iter(_uniforms([q.ask for q in questions]))
+        for question in questions:
+            actions, key = laws[question.state]
+            drawn, n = self._known[key], question.ask.n
+            picks = [drawn.pick(next(uniforms)) for _ in range(n)]
+            texts = tuple([self.world.write(actions[j]) for j in picks])
+            logps = tuple([drawn.logps[j] for j in picks])
+            answers.append((Reply(texts, logps, (drawn.entropy,) * n, n), drawn.law))
         return answers
 
-    def _choose(self, questions: Sequence[Question], cdf: F64) -> list[list[int]]:
-        """Indices drawn for each question, one per sample."""
-        owner = [i for i, q in enumerate(questions) for _ in range(q.ask.n)]
-        sample = [s for q in questions for s in range(q.ask.n)]
-        keys = [questions[i].ask.key for i in owner]
-        u = blocks(
-            keys[0].seed,
-            np.array([k.item for k in keys], np.uint64),
-            [k.step for k in keys],
-            [k.rollout for k in keys],
-            Purpose.ACT,
-            [k.ask for k in keys],
-            sample,
-        )[:, 0]
-        picks: list[list[int]] = [[] for _ in questions]
-        for i, j in zip(owner, pick(cdf[owner], u).tolist(), strict=True):
-            picks[i].append(j)
-        return picks
+    def _law(self, state: Any) -> tuple[list[Any], LawKey]:
+        """The actions of the model's law, and the law without their names."""
+        law, policy = self.model.law(self.world, state), self.world.policy(state)
+        actions, p = list(law), [0.0] * len(law)
+        for action, mass in policy.items():
+            p[actions.index(action)] = mass
+        return actions, (tuple(law.values()), tuple(p), _wrong_is_illegal(self.world, state, actions, policy))
+
+    def _learn(self, keys: Sequence[LawKey]) -> None:
+        """Work out the laws not seen before, all at once."""
+        if len(self._known) > MOST_KNOWN:
+            self._known.clear()
+        new = list(dict.fromkeys(key for key in keys if key not in self._known))
+        if not new:
+            return
+        q, p = pad([key[0] for key in new]), pad([key[1] for key in new])
+        bad = np.array([key[2] for key in new])
+        laws = Laws.of(p, q, np.zeros(len(new)))
+        found = columns(laws, row_sum(np.where(bad[:, None] & (p <= 0.0), q, 0.0)))
+        with np.errstate(divide="ignore"):
+            logps = np.log(q)
+        rows = zip(new, running_sum(q).tolist(), logps.tolist(), entropy(laws).tolist(), found, strict=True)
+        for key, cdf, logp, h, law in rows:
+            self._known[key] = Drawn(cdf[: len(key[0])], logp, h, law)
+
+
+def _uniforms(asks: Sequence[Ask]) -> list[float]:
+    """One uniform for each sample of each ask."""
+    keys = [ask.key for ask in asks for _ in range(ask.n)]
+    found: list[float] = blocks(
+        keys[0].seed,
+        np.array([k.item for k in keys], np.uint64),
+        [k.step for k in keys],
+        [k.rollout for k in keys],
+        Purpose.ACT,
+        [k.ask for k in keys],
+        [sample for ask in asks for sample in range(ask.n)],
+    )[:, 0].tolist()
+    return found
 
 
 def _wrong_is_illegal(world: World[Any, Any], state: Any, listed: Sequence[Any], policy: Any) -> bool:
     """Whether the listed wrong actions are not allowed: they are all allowed or all not (`World.wrong`)."""
-    wrong = next((a for a in listed if a not in policy), None)
-    return wrong is not None and not world.allows(state, wrong)
+    for action in listed:
+        if action not in policy:
+            return not world.allows(state, action)
+    return False
 
 
 def open_answers(world: World[Any, Any], model: Model, *, law: bool) -> Answers:

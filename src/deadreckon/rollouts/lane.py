@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -16,9 +15,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from deadreckon.contracts import BatchWorld, Codes, Event, Forced, OnError, Privileged, Rows, Stop
-from deadreckon.rollouts.recorders import F64, Laws, entropy, kl_pq, kl_qp, right_mass, row_sum
+from deadreckon.rollouts.recorders import F64, Laws, entropy, kl_pq, kl_qp, right_mass, row_sum, running_sum
+from deadreckon.rollouts.sheet import Index, Sheet, distinct
 from deadreckon.rollouts.spec import RollSpec
-from deadreckon.rollouts.table import Column, Origin, build
+from deadreckon.rollouts.table import Coded, Origin, build
 from deadreckon.seeds import U64, Purpose, blocks, pick
 
 Bools = NDArray[np.bool_]
@@ -26,20 +26,34 @@ Bools = NDArray[np.bool_]
 EVENTS = [e.value for e in Event]
 RIGHT, MEND, SLIP, ILLEGAL = (EVENTS.index(e) for e in (Event.RIGHT, Event.MEND, Event.SLIP, Event.ILLEGAL))
 STOPS = [s.value for s in Stop]
+FORCED = ["", *(f.value for f in Forced)]
+CODED: dict[str, list[str] | list[bool]] = {
+    "event": EVENTS,
+    "true_state": [False, True],
+    "goal_open": [False, True],
+    "forced": FORCED,
+    "stop": STOPS,
+}
+SAME = {"thought": "", "parse": "strict"}  # in every row
 NO_LAW = ("logp", "entropy", "kl_pq", "kl_qp", "illegal_mass", "right_mass")
 
 
 @dataclass(frozen=True)
-class Places:
-    """Which rollouts these are: (n,) each."""
+class Crowd:
+    """The rollouts under way at one step: (n,) each. What follows from the state alone is found once for each state."""
 
-    item: NDArray[np.int64]
+    number: Index  # among the part's rollouts
     hash: U64
-    rollout: NDArray[np.int64]
+    rollout: Index
+    rows: Rows  # (n, w)
+    states: Rows  # (m, w): the distinct rows, and perhaps others
+    which: Index  # rows = states[which]
+    policy: tuple[Codes, F64]  # `batch_policy` of the states
 
-    def at(self, index: NDArray[np.int64]) -> Places:
+    def at(self, index: Index) -> Crowd:
         """Those at these indices."""
-        return Places(self.item[index], self.hash[index], self.rollout[index])
+        number, hash_, rollout = self.number[index], self.hash[index], self.rollout[index]
+        return Crowd(number, hash_, rollout, self.rows[index], self.states, self.which[index], self.policy)
 
 
 @dataclass(frozen=True)
@@ -57,119 +71,117 @@ class Lane:
     def __init__(self, world: BatchWorld[Any, Any], model: Privileged, spec: RollSpec):
         """`spec.world` and `spec.model` loaded."""
         self.world, self.model, self.spec = world, model, spec
-        self._policy: tuple[Rows, Codes, F64] | None = None
+        self.sheet = Sheet()
 
-    def policy(self, rows: Rows) -> tuple[Codes, F64]:
-        """`batch_policy`, computed once for the same array."""
-        if self._policy is None or self._policy[0] is not rows:
-            self._policy = (rows, *self.world.batch_policy(rows))
-        return self._policy[1:]
-
-    def draw(self, places: Places, t: int, purpose: Purpose) -> F64:
-        """One uniform for each place at step t."""
-        u: F64 = blocks(self.spec.seed, places.hash, t, places.rollout, purpose)[:, 0]
+    def draw(self, crowd: Crowd, t: int, purpose: Purpose) -> F64:
+        """One uniform for each rollout at step t."""
+        u: F64 = blocks(self.spec.seed, crowd.hash, t, crowd.rollout, purpose)[:, 0]
         return u
 
-    def own(self, rows: Rows, places: Places, t: int) -> Taken:
+    def own(self, crowd: Crowd, t: int) -> Taken:
         """The model's own draw from its law."""
-        codes, q = self.model.batch_law(self.world, rows)
-        index = pick(np.cumsum(q, axis=1), self.draw(places, t, Purpose.ACT))
-        each = np.arange(len(rows))
-        p = self._aligned(codes, rows)
-        laws = Laws.of(p, q, np.zeros(len(rows)))
+        states, which = crowd.states, crowd.which
+        codes, q = self.model.batch_law(self.world, states)
+        index = pick(running_sum(q).T.take(which, axis=1).T, self.draw(crowd, t, Purpose.ACT))
+        p = aligned(codes, *crowd.policy)
+        laws = Laws.of(p, q, np.zeros(len(states)))
         other = (codes >= 0) & (p <= 0.0)
-        first = codes[each, other.argmax(axis=1)]
-        bad = other.any(axis=1) & ~self.world.batch_allows(rows, first)
+        first = codes[np.arange(len(states)), other.argmax(axis=1)]
+        bad = other.any(axis=1) & ~self.world.batch_allows(states, first)
         illegal = row_sum(np.where(other & bad[:, None], q, 0.0))
-        values = (np.log(q[each, index]), entropy(laws), kl_pq(laws), kl_qp(laws), illegal, right_mass(laws))
-        return Taken(codes[each, index], "", dict(zip(NO_LAW, values, strict=True)))
+        values = (entropy(laws), kl_pq(laws), kl_qp(laws), illegal, right_mass(laws))
+        found = (np.log(q[which, index]), *(value[which] for value in values))
+        return Taken(codes[which, index], "", dict(zip(NO_LAW, found, strict=True)))
 
-    def _aligned(self, codes: Codes, rows: Rows) -> F64:
-        """The policy's probabilities in the order of the law's codes."""
-        right, p = self.policy(rows)
-        out = np.zeros(codes.shape)
-        for r in range(right.shape[1]):
-            np.copyto(out, p[:, r : r + 1], where=(codes == right[:, r : r + 1]) & (codes >= 0))
-        return out
-
-    def oracle(self, rows: Rows, places: Places, t: int) -> Codes:
+    def oracle(self, crowd: Crowd, t: int) -> Codes:
         """The oracle's choice among right actions."""
-        codes, p = self.policy(rows)
-        index = pick(np.cumsum(p, axis=1), self.draw(places, t, Purpose.ORACLE))
-        chosen: Codes = codes[np.arange(len(rows)), index]
+        codes, p = crowd.policy
+        index = pick(running_sum(p)[crowd.which], self.draw(crowd, t, Purpose.ORACLE))
+        chosen: Codes = codes[crowd.which, index]
         return chosen
 
-    def wrong(self, rows: Rows, places: Places, t: int) -> Codes:
+    def wrong(self, crowd: Crowd, t: int) -> Codes:
         """The error an intervention injects, -1 where every action is right."""
-        wrong = self.world.batch_wrong(rows)
+        wrong = self.world.batch_wrong(crowd.rows)
         if wrong.shape[1] == 0:
-            return np.full(len(rows), -1, np.int64)
+            return np.full(len(wrong), -1, np.int64)
         count = (wrong >= 0).sum(axis=1)
-        index = (self.draw(places, t, Purpose.INJECT) * count).astype(np.int64)
-        chosen: Codes = wrong[np.arange(len(rows)), np.clip(index, 0, np.maximum(count - 1, 0))]
+        index = (self.draw(crowd, t, Purpose.INJECT) * count).astype(np.int64)
+        chosen: Codes = wrong[np.arange(len(wrong)), np.clip(index, 0, np.maximum(count - 1, 0))]
         return chosen
 
-    def take(self, rows: Rows, places: Places, t: int) -> list[tuple[NDArray[np.int64], Taken]]:
-        """Who acts at step t: (indices into rows, their actions), covering every row once."""
-        everyone = np.arange(len(rows))
+    def take(self, crowd: Crowd, t: int) -> list[tuple[Crowd, Taken]]:
+        """Who acts at step t, and how: every rollout once."""
         none: dict[str, F64] = {}
         if t == self.spec.inject:
-            codes = self.wrong(rows, places, t)
-            can, cannot = everyone[codes >= 0], everyone[codes < 0]
-            groups = [(can, Taken(codes[can], Forced.INJECTED.value, none))] if len(can) else []
-            return groups + ([(cannot, self.own(rows[cannot], places.at(cannot), t))] if len(cannot) else [])
+            codes = self.wrong(crowd, t)
+            can, cannot = np.flatnonzero(codes >= 0), np.flatnonzero(codes < 0)
+            groups = [(crowd.at(can), Taken(codes[can], Forced.INJECTED.value, none))] if len(can) else []
+            rest = crowd.at(cannot)
+            return groups + ([(rest, self.own(rest, t))] if len(cannot) else [])
         if t < self.spec.heal:
-            return [(everyone, Taken(self.oracle(rows, places, t), Forced.HEALED.value, none))]
-        return [(everyone, self.own(rows, places, t))]
+            return [(crowd, Taken(self.oracle(crowd, t), Forced.HEALED.value, none))]
+        return [(crowd, self.own(crowd, t))]
 
-    def step(self, rows: Rows, places: Places, t: int, taken: Taken) -> tuple[Rows, dict[str, Column]]:
-        """The states after these actions, and the step's columns."""
-        world, rule, codes, n = self.world, self.spec.on_error, taken.codes, len(rows)
-        event, after = self._judge(rows, codes)
-        error = (event == SLIP) | (event == ILLEGAL)
-        replaced: list[str | None] = [None] * n
-        if rule is OnError.SKIP:
-            after[error] = rows[error]
-        elif rule is OnError.REPAIR and not taken.forced and (self.spec.teach or error.any()):
-            index = np.arange(n) if self.spec.teach else np.flatnonzero(error)
-            oracle = self.oracle(rows[index], places.at(index), t)
-            after[index] = world.batch_step(rows[index], oracle)
-            for i, text in zip(index.tolist(), world.batch_write(oracle), strict=True):
-                replaced[i] = text
+    def step(self, crowd: Crowd, t: int, taken: Taken) -> tuple[Index, Rows]:
+        """Write the step down; the rollouts that go on (by number), and their states after these actions."""
+        world, n = self.world, len(crowd.rows)
+        event, after = self._judge(crowd, taken.codes)
+        replaced = self._replace(crowd, t, taken, event, after)
         true, distance = world.batch_true(after), world.batch_distance(after)
-        columns: dict[str, Column] = {
-            "item": places.item,
-            "rollout": places.rollout,
-            "t": np.full(n, t),
-            "event": _labels(event, EVENTS),
-            "true_state": _nullable(true == 1, true < 0),
-            "goal_open": _nullable(np.isfinite(distance), np.isnan(distance)),
-            "fix": world.batch_fixes(rows),
-            "forced": [taken.forced] * n,
-            "stop": _labels(self._stop(event, after, distance, t), STOPS),
-            "state": world.batch_show(rows),
-            "action": world.batch_write(codes),
-            "taken": replaced,
-            "thought": [""] * n,
-            "parse": ["strict"] * n,
-            "tokens": np.full(n, 0 if taken.forced else 1),
-            "asks": np.full(n, 0 if taken.forced else 1),
-        }
-        return after, columns | {name: taken.law.get(name, np.full(n, np.nan)) for name in NO_LAW}
+        stop = self._stop(event, after, distance, t)
+        cost = np.full(n, 0 if taken.forced else 1)
+        self.sheet.add(
+            {
+                "number": crowd.number,
+                "t": np.full(n, t),
+                "event": event,
+                "true_state": true,
+                "goal_open": np.where(np.isnan(distance), -1, np.isfinite(distance)),
+                "fix": world.batch_fixes(crowd.states)[crowd.which],
+                "forced": np.full(n, FORCED.index(taken.forced)),
+                "stop": stop,
+                "tokens": cost,
+                "asks": cost,
+                **{name: taken.law.get(name, np.full(n, np.nan)) for name in NO_LAW},
+            }
+        )
+        self.sheet.write("state", world.batch_show(crowd.states), crowd.which)
+        some, which = np.unique(taken.codes, return_inverse=True)
+        self.sheet.write("action", world.batch_write(some), which)
+        some, which = np.unique(replaced, return_inverse=True)
+        self.sheet.write("taken", world.batch_write(some), np.where(replaced < 0, -1, which))
+        on = stop < 0
+        return crowd.number[on], after[on]
 
-    def _judge(self, rows: Rows, codes: Codes) -> tuple[NDArray[np.int64], Rows]:
+    def _replace(self, crowd: Crowd, t: int, taken: Taken, event: Index, after: Rows) -> Codes:
+        """Put `after` where the rule of the run says; the oracle's actions where it replaced the model's, else -1."""
+        error = (event == SLIP) | (event == ILLEGAL)
+        replaced = np.full(len(event), -1, np.int64)
+        if self.spec.on_error is OnError.SKIP:
+            after[error] = crowd.rows[error]
+        elif self.spec.on_error is OnError.REPAIR and not taken.forced and (self.spec.teach or error.any()):
+            index = np.arange(len(event)) if self.spec.teach else np.flatnonzero(error)
+            replaced[index] = self.oracle(crowd.at(index), t)
+            after[index] = self.world.batch_step(crowd.rows[index], replaced[index])
+        return replaced
+
+    def _judge(self, crowd: Crowd, codes: Codes) -> tuple[Index, Rows]:
         """The events, and the states the actions themselves lead to (unchanged where not allowed)."""
-        world = self.world
+        world, rows = self.world, crowd.rows
         allowed = world.batch_allows(rows, codes)
-        after = rows.copy()
-        after[allowed] = world.batch_step(rows[allowed], codes[allowed])
-        right, p = self.policy(rows)
-        is_right = ((right == codes[:, None]) & (p > 0.0)).any(axis=1)
+        if allowed.all():
+            after = world.batch_step(rows, codes)
+        else:
+            after = rows.copy()
+            after[allowed] = world.batch_step(rows[allowed], codes[allowed])
+        right, p = crowd.policy
+        is_right = ((right[crowd.which] == codes[:, None]) & (p > 0.0)[crowd.which]).any(axis=1)
         mend = (world.batch_true(rows) == 0) & (world.batch_true(after) == 1)
         event = np.where(is_right, RIGHT, np.where(mend, MEND, SLIP))
         return np.where(allowed, event, ILLEGAL), after
 
-    def _stop(self, event: NDArray[np.int64], after: Rows, distance: F64, t: int) -> NDArray[np.int64]:
+    def _stop(self, event: Index, after: Rows, distance: F64, t: int) -> Index:
         """Index into STOPS, -1 where the rollout goes on."""
         broken = np.zeros(len(event), np.bool_)
         if self.spec.on_error is OnError.STOP:
@@ -182,17 +194,12 @@ class Lane:
         return np.where(broken, STOPS.index(Stop.BROKEN), stop)
 
 
-def _labels(codes: NDArray[np.int64], names: list[str]) -> Column:
-    """Names of codes, null where negative."""
-    texts: list[str | None] = np.array([*names, None], dtype=object)[codes].tolist()
-    return texts
-
-
-def _nullable(values: Bools, missing: Bools) -> Column:
-    facts = values.astype(object)
-    facts[missing] = None
-    column: list[bool | None] = facts.tolist()
-    return column
+def aligned(codes: Codes, right: Codes, p: F64) -> F64:
+    """The probabilities p of the right actions (m, r) in the order of a law's codes (m, k)."""
+    out = np.zeros_like(codes, dtype=np.float64)
+    for r in range(right.shape[1]):
+        np.copyto(out, p[:, r : r + 1], where=(codes == right[:, r : r + 1]) & (codes >= 0))
+    return out
 
 
 def run_lane(
@@ -205,31 +212,21 @@ def run_lane(
 ) -> pl.DataFrame:
     """The step table of these items, given as (item, hash64) with their start states."""
     lane, repeats = Lane(world, model, spec), spec.repeats
-    places = Places(
-        np.repeat(np.array([item for item, _ in items], np.int64), repeats),
-        np.repeat(np.array([key for _, key in items], np.uint64), repeats),
-        np.tile(np.arange(repeats), len(items)),
-    )
-    rows = np.repeat(world.pack(starts), repeats, axis=0)
-    parts: dict[str, list[Column]] = {}
+    item = np.repeat(np.array([item for item, _ in items], np.int64), repeats)
+    key = np.repeat(np.array([key for _, key in items], np.uint64), repeats)
+    rollout = np.tile(np.arange(repeats), len(items))
+    number: Index = np.arange(len(item))
+    rows: Rows = np.repeat(world.pack(starts), repeats, axis=0)
     for t in range(spec.horizon):
-        going = []
-        for index, taken in lane.take(rows, places, t):
-            every = len(index) == len(rows)
-            these = (rows, places) if every else (rows[index], places.at(index))
-            after, columns = lane.step(*these, t, taken)
-            for name, column in columns.items():
-                parts.setdefault(name, []).append(column)
-            on = np.array([stop is None for stop in columns["stop"]])
-            going.append((index[on], after[on]))
-        keep = np.concatenate([index for index, _ in going])
-        rows, places = np.concatenate([after for _, after in going]), places.at(keep)
+        states, which = distinct(rows)
+        crowd = Crowd(number, key[number], rollout[number], rows, states, which, world.batch_policy(states))
+        going = [lane.step(some, t, taken) for some, taken in lane.take(crowd, t)]
+        number, rows = (np.concatenate(parts) for parts in zip(*going, strict=True))
         if not len(rows):
             break
-    return build(origin, {name: _join(columns) for name, columns in parts.items()}).sort("item", "rollout", "t")
-
-
-def _join(columns: list[Column]) -> Column:
-    if isinstance(columns[0], np.ndarray):
-        return np.concatenate(columns)  # type: ignore[arg-type]
-    return list(chain.from_iterable(columns))
+    numbers, texts = lane.sheet.columns(len(item))
+    number = numbers.pop("number").astype(np.int64)
+    coded = {name: Coded(numbers.pop(name).astype(np.int64), values) for name, values in CODED.items()}
+    same = {name: Coded(np.zeros(len(number), np.int64), [value]) for name, value in SAME.items()}
+    places = {"item": item[number], "rollout": rollout[number]}
+    return build(origin, {**numbers, **texts, **coded, **same, **places})

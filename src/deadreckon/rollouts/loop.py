@@ -64,7 +64,7 @@ class Loop:
     def __init__(self, world: World[Any, Any], scaffold: Scaffold, spec: RollSpec):
         """`spec.world` and `spec.scaffold` loaded."""
         self.world, self.scaffold, self.spec = world, scaffold, spec
-        self.filler = filler_text(world)
+        self.sizes = (world.end, world.width, world.belief_end, world.belief_width, filler_text(world))
 
     def run(self, lives: Sequence[Live], answers: Answers) -> None:
         """Run every rollout to its end, filling its steps."""
@@ -92,10 +92,8 @@ class Loop:
                 self._settle(live, self._play(live, self.world.write(action)), kind)
 
     def _view(self, live: Live) -> View:
-        world = self.world
         key = Key(live.key.seed, live.key.item, live.key.rollout, len(live.steps))
-        sizes = (world.end, world.width, world.belief_end, world.belief_width, self.filler)
-        return View(live.text, key, *sizes, self.spec.temperature)
+        return View(live.text, key, *self.sizes, self.spec.temperature)
 
     def _forced(self, live: Live) -> tuple[Forced, Any] | None:
         """The action an intervention declares for this step."""
@@ -135,9 +133,18 @@ class Loop:
         live.tokens += reply.tokens
         if reply.fault:
             stop = Stop.CUT if reply.fault in CUT_CODES else Stop.FAULT
-            step = Step(len(live.steps), None, None, None, self.world.fixes(live.state), stop=stop.value)
-            step.fault_code, step.state = reply.fault, self.world.show(live.state)
-            step.tokens, step.asks = live.tokens, live.asks
+            step = Step(
+                t=len(live.steps),
+                event=None,
+                true_state=None,
+                goal_open=None,
+                fix=self.world.fixes(live.state),
+                stop=stop.value,
+                fault_code=reply.fault,
+                state=self.world.show(live.state),
+                tokens=live.tokens,
+                asks=live.asks,
+            )
             live.steps.append(step)
             live.over, live.ask = True, None
             return

@@ -1,7 +1,7 @@
 """Exact comparisons of the model's law Q with the oracle's law P at one context.
 
-All sums run left to right (numpy's cumulative sum), so that padding with zeros cannot change a bit and the
-plain loop and the batched lane agree exactly.
+All sums run left to right, so that padding with zeros cannot change a bit and the plain loop and the batched lane
+agree exactly. They run column by column: fastest where a column of (n, k) is contiguous (Fortran order).
 """
 
 from __future__ import annotations
@@ -34,10 +34,19 @@ class Laws:
 
 def row_sum(x: F64) -> F64:
     """Sum along the last axis from left to right: (n, k) -> (n,)."""
-    if x.shape[1] == 0:
-        return np.zeros(len(x))
-    total: F64 = np.cumsum(x, axis=1)[:, -1]
+    total = np.zeros(len(x))
+    for j in range(x.shape[1]):
+        total += x[:, j]
     return total
+
+
+def running_sum(x: F64) -> F64:
+    """Running sums along the last axis, the last of which is `row_sum`: (n, k) -> (n, k), in Fortran order."""
+    total, out = np.zeros(len(x)), np.empty(x.shape, order="F")
+    for j in range(x.shape[1]):
+        total += x[:, j]
+        out[:, j] = total
+    return out
 
 
 def log_or_zero(x: F64) -> F64:

@@ -108,17 +108,18 @@ def compute(bench: Bench, items: range, batch: int, *, lane: bool = True) -> pl.
         places = [(item, bench.item_hash(item)) for item in items]
         return run_lane(bench.world, bench.model, bench.spec, bench.origin, places, [bench.start(i) for i in items])  # type: ignore[arg-type]
     loop = Loop(bench.world, load_scaffold(bench.spec.scaffold), bench.spec)
-    lives = [_live(bench, item, rollout) for item in items for rollout in range(bench.spec.repeats)]
+    lives = [live for item in items for live in _lives(bench, item)]
     size = max(1, min(batch, bench.model.capacity))
     for first in range(0, len(lives), size):
         loop.run(lives[first : first + size], open_answers(bench.world, bench.model, law=bench.spec.law))
     return from_steps(bench.origin, [(live.item, live.key.rollout, live.steps) for live in lives])
 
 
-def _live(bench: Bench, item: int, rollout: int) -> Live:
-    state = bench.start(item)
-    key = Key(bench.spec.seed, bench.item_hash(item), rollout, 0)
-    return Live(item, key, state, bench.world.opening(state))
+def _lives(bench: Bench, item: int) -> list[Live]:
+    """The rollouts of an item, about to begin."""
+    key, state = bench.item_hash(item), bench.start(item)
+    text = bench.world.opening(state)
+    return [Live(item, Key(bench.spec.seed, key, r, 0), state, text) for r in range(bench.spec.repeats)]
 
 
 def identity(bench: Bench) -> dict[str, str]:

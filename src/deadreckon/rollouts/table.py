@@ -8,7 +8,8 @@ null: that step never happened.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -16,7 +17,16 @@ from numpy.typing import NDArray
 
 from deadreckon.contracts import nan
 
-Column = Sequence[object] | NDArray[np.generic]
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """A column as numbers of its few values: values[codes], null where a code is negative."""
+
+    codes: NDArray[np.int64]
+    values: Sequence[str | bool]
+
+
+Column = Sequence[object] | NDArray[np.generic] | Coded
 
 RUN_COLUMNS: dict[str, type[pl.DataType]] = {
     "run": pl.String,
@@ -67,8 +77,7 @@ FILL: dict[str, str | float] = {"family": "", "weight": 1.0}
 SCHEMA = RUN_COLUMNS | PLACE_COLUMNS | STEP_COLUMNS
 
 
-@dataclass(slots=True)
-class Step:
+class Step(NamedTuple):
     """One row's own columns, in the order of STEP_COLUMNS. nan in a float column is stored as null."""
 
     t: int
@@ -112,17 +121,26 @@ class Origin:
 
 def build(origin: Origin, columns: Mapping[str, Column]) -> pl.DataFrame:
     """A step table from `item`, `rollout` and the step columns; missing step columns are null, family "", weight 1."""
-    n = len(columns["item"])
-    series = []
+    items = columns["item"]
+    assert not isinstance(items, Coded)
+    n, series = len(items), []
     for name, dtype in SCHEMA.items():
         if name in RUN_COLUMNS:
             series.append(pl.repeat(getattr(origin, name), n, dtype=dtype(), eager=True).alias(name))
         elif name in columns:
-            column = pl.Series(name, columns[name], dtype=dtype(), strict=False)
-            series.append(column.fill_nan(None) if dtype is pl.Float64 else column)
+            series.append(_series(name, columns[name], dtype))
         else:
             series.append(pl.repeat(FILL.get(name), n, dtype=dtype(), eager=True).alias(name))
     return pl.DataFrame(series)
+
+
+def _series(name: str, column: Column, dtype: type[pl.DataType]) -> pl.Series:
+    if isinstance(column, Coded):
+        null = len(column.values)
+        codes = np.where(column.codes < 0, null, column.codes)
+        return pl.Series(name, [*column.values, None], dtype=dtype()).gather(codes)
+    series = pl.Series(name, column, dtype=dtype(), strict=False)
+    return series.fill_nan(None) if dtype is pl.Float64 else series
 
 
 def from_steps(origin: Origin, rollouts: Sequence[tuple[int, int, Sequence[Step]]]) -> pl.DataFrame:
@@ -133,6 +151,5 @@ def from_steps(origin: Origin, rollouts: Sequence[tuple[int, int, Sequence[Step]
         "rollout": [rollout for _, rollout, steps in ordered for _ in steps],
     }
     flat = [step for _, _, steps in ordered for step in steps]
-    for field in fields(Step):
-        columns[field.name] = [getattr(step, field.name) for step in flat]
+    columns.update({name: [step[i] for step in flat] for i, name in enumerate(Step._fields)})
     return build(origin, columns)

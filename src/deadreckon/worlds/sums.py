@@ -78,12 +78,14 @@ class Sums:
         size, largest = SIZES[level], 10 ** SIZES[level].entry_digits - 1
         first, *draws = rng.random(size.entries + 1).tolist()
         begin = total = int(first * size.modulus)
-        entries = []
+        top, entries = size.modulus - 1, []
         for u in draws:
-            low, high = -min(largest, total), min(largest, size.modulus - 1 - total)
+            low = -total if total < largest else -largest
+            high = top - total if top - total < largest else largest
             entry = low + int(u * (high - low))  # low .. high - 1: zero is skipped
-            entries.append(entry + (entry >= 0))
-            total += entries[-1]
+            entry += entry >= 0
+            entries.append(entry)
+            total += entry
         return State(Ledger(level, begin, tuple(entries)), 0, begin)
 
     def allows(self, state: State, action: str) -> bool:
