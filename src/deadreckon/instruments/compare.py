@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import polars as pl
 
 from deadreckon.contracts import Reading, nan
 from deadreckon.errors import NotEstimable
@@ -91,13 +90,11 @@ def pair(a: Score, b: Score) -> Pairing:
     """Both scores on the union of their clusters. NotEstimable where their labels are of two kinds."""
     if a.labels.dtype.is_numeric() != b.labels.dtype.is_numeric():
         raise NotEstimable(UNITS)
-    union = pl.concat([a.labels, b.labels], how="vertical_relaxed") if a.labels.dtype == b.labels.dtype else (
-        pl.concat([a.labels.cast(pl.Int64), b.labels.cast(pl.Int64)])
-    )  # fmt: skip
-    union = union.unique().sort()
+    named = [score.labels.to_numpy() for score in (a, b)]
+    union = np.unique(np.concatenate(named))
     columns: list[tuple[Floats, Floats, Floats]] = []
-    for score in (a, b):
-        at = union.search_sorted(score.labels.cast(union.dtype)).to_numpy()
+    for score, labels in zip((a, b), named, strict=True):
+        at = np.searchsorted(union, labels)
         influence, each, there = np.zeros(len(union)), np.full(len(union), nan), np.zeros(len(union))
         influence[at], each[at], there[at] = score.influence, score.each, 1.0
         columns.append((influence, each, there))

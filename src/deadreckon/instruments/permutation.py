@@ -14,7 +14,7 @@ from deadreckon.contracts import Reading, nan
 from deadreckon.instruments.stats import LEVEL, Floats
 from deadreckon.seeds import Purpose, generator, hash64
 
-ENOUGH = 30.0  # effective clusters from which on Student's t is used
+ENOUGH = 16.0  # effective clusters from which on Student's t is used
 FEW = 13  # clusters whose 2**k sign patterns are all listed
 DRAWS = 9999  # random patterns otherwise
 ROUNDING = 1e-9  # relative; two sums that differ by less are tied
@@ -83,8 +83,7 @@ def two_sample_test(a: Floats, b: Floats) -> Test:
         return t_test(gap, sum(parts), freedom)
     pool = np.concatenate([a, b])
     rng = generator(0, hash64("relabellings"), Purpose.BOOTSTRAP)
-    order = rng.random((DRAWS, len(pool))).argpartition(len(a) - 1, axis=1)[:, : len(a)]
-    totals = pool[order].sum(axis=1)
+    totals = rng.permuted(np.tile(pool, (DRAWS, 1)), axis=1)[:, : len(a)].sum(axis=1)
     gaps = totals / len(a) - (pool.sum() - totals) / len(b)
     more = int((np.abs(gaps) >= abs(gap) - ROUNDING * np.abs(pool).max(initial=0.0)).sum())
     return Test((more + 1) / (DRAWS + 1), f"{DRAWS} random relabellings of items")
