@@ -8,9 +8,9 @@ slow ones (a rollout that errs at once ends first): hand one in only where it ca
 an item only when every item before it is complete.
 
 Betting: a gambler who bets against "the mean is m" gets rich only if it is false. With bets lambda_t that depend on
-the past alone, K_t(m) = prod_s (1 + lambda_s (x_s - m)) is a martingale under mean m, and P(some K_t >= 1/alpha) <= alpha
-(Ville). Source: Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting", J. Royal Statist.
-Soc. B 86 (2024): bets, eqs. 24-26; hedged capital, theorem 3; empirical Bernstein, theorem 2.
+the past alone, K_t(m) = prod_s (1 + lambda_s (x_s - m)) is a martingale under mean m, and by Ville's inequality
+P(some K_t >= 1/alpha) <= alpha. Source: Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting",
+J. Royal Statist. Soc. B 86 (2024): theorem 2 (empirical Bernstein), theorem 3 (hedged capital), and their bets.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ def _nothing(name: str, score: Score, why: NotEstimable) -> Reading:
 
 
 def mean_anytime(score: Score, order: Order | None = None, looks: int = LOOKS) -> Reading:
-    """Mean over items of each item's own number in [0, 1], bounded at every look at once by betting (hedged capital)."""
+    """Mean over items of each item's own number in [0, 1], bounded at every look at once by betting."""
     try:
         return _bounds("mean_anytime", _stream(score, order), looks, "betting")
     except NotEstimable as why:
@@ -188,7 +188,8 @@ def _below(stream: Stream, bound: float) -> Floats:
     """ln K_t of the bettor against "the mean is `bound` or more": (n,). A supermartingale under any such mean."""
     if not 0 < bound < 1:
         raise NotEstimable(f"a bound of {bound:.4g}: it must lie between 0 and 1")
-    return log_capital(1 - stream.x, np.array([1 - bound]))[0]
+    capital: Floats = log_capital(1 - stream.x, np.array([1 - bound]))[0]
+    return capital
 
 
 def e_value_below(score: Score, bound: float, order: Order | None = None) -> Reading:

@@ -176,7 +176,7 @@ def _d_z(both: Pairing) -> Reading:
     z = (d - d.mean()) / spread
     raw = float(d.mean()) / spread
     value = _hedges_factor(n - 1) * raw
-    return _sized(both, value, Estimate(value, (z - raw * (z**2 - (z**2).mean()) / 2) / n, n), d - d.mean())
+    return _sized(both, value, Estimate(value, (z - raw * (z**2 - (z**2).mean()) / 2) / n, n), _moved(d))
 
 
 def _hedges_g(both: Pairing, a: Floats, b: Floats) -> Reading:
@@ -192,17 +192,20 @@ def _hedges_g(both: Pairing, a: Floats, b: Floats) -> Reading:
         z = (values - values.mean()) / np.sqrt(pooled)
         parts.append(sign * z / len(values) - raw * (z**2 - (z**2).mean()) / (2 * freedom))
     value = _hedges_factor(freedom) * float(raw)
-    centred = np.concatenate([a - a.mean(), b - b.mean()])
-    return _sized(both, value, Estimate(value, np.concatenate(parts), freedom + 2), centred)
+    return _sized(both, value, Estimate(value, np.concatenate(parts), freedom + 2), _moved(a) + _moved(b))
+
+
+def _moved(values: Floats) -> int:
+    """How many are not the median."""
+    return int((np.abs(values - np.median(values)) > 1e-9).sum())
 
 
 def _hedges_factor(freedom: int) -> float:
     return 1 - 3 / (4 * freedom - 1)
 
 
-def _sized(both: Pairing, value: float, estimate: Estimate, centred: Floats) -> Reading:
+def _sized(both: Pairing, value: float, estimate: Estimate, moved: int) -> Reading:
     reading = both.reading("effect_size", "standard deviations", value, None, "t over influence by item")
-    moved = int((np.abs(centred - np.median(centred)) > 1e-9).sum())
     if estimate.clusters < FEWEST or moved < MOVED:
         return replace(reading, reason=f"no interval: {estimate.clusters} items, {moved} of them off the median")
     low, high = mean_interval(estimate)

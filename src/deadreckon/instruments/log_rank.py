@@ -8,7 +8,7 @@ from scipy import special
 
 from deadreckon.contracts import Reading
 from deadreckon.instruments.arm import Arm, aligned
-from deadreckon.instruments.permutation import Test, missing_test, sign_test, t_test
+from deadreckon.instruments.permutation import ENOUGH, Test, effective, missing_test, sign_test, t_test, two_sample_test
 from deadreckon.instruments.stats import Floats, variance
 from deadreckon.instruments.survival import NO_STEPS, first_errors
 
@@ -39,11 +39,13 @@ def _why_not(ours: Arm, theirs: Arm) -> str:
 def log_rank(ours: Arm, theirs: Arm) -> Reading:
     """p-value of the log-rank test, O - E summed over steps, with items as clusters.
 
-        U = sum_t (d1_t - d_t y1_t / y_t),    d, y first errors and rollouts at risk in both arms together
-        U_i = sum_t [(y2_t / y_t) (d1_it - y1_it h_t) - (y1_t / y_t) (d2_it - y2_it h_t)],   h_t = d_t / y_t
+        U = sum_t (d1_t - d_t y1_t / y_t) = sum_i M_i over the first arm,   M_i = sum_t (d_it - y_it d_t / y_t)
 
-    One rollout an item and no shared item: the hypergeometric variance, chi-squared with 1 degree of freedom. Otherwise
-    the spread of the U_i, an item's rollouts in both arms together. Sums are floats, so that large samples cannot
+    d, y first errors and rollouts at risk, d_t and y_t in both arms together. Every item in both arms: sign flips of
+    (M1_i - M2_i) / 2, whose sum is U under any exchange of an item's two arms. No item shared: relabelling of items while
+    few decide (it assumes equal censoring); then chi-squared with the hypergeometric variance for one rollout an item,
+    Welch's t of the M_i for more. Some shared: the spread by item of
+    sum_t [(y2_t / y_t) (d1_it - y1_it h_t) - (y1_t / y_t) (d2_it - y2_it h_t)]. Sums are floats: large samples cannot
     overflow. Source: Mantel, Cancer Chemotherapy Reports 50 (1966); clusters: Lin and Wei, J. American Statist. Assoc.
     84 (1989); pairs: Jung, Lifetime Data Analysis 5 (1999).
     """
@@ -62,19 +64,21 @@ def _test(ours: Arm, theirs: Arm, shared: int) -> Test:
     y, d = a + b, d1.sum(axis=0) + d2.sum(axis=0)
     seen = np.where(y > 0, y, 1.0)
     h = d / seen
-    first, second = ((d1 - y1 * h) @ (b / seen), -(d2 - y2 * h) @ (a / seen))
-    gap = float(first.sum() + second.sum())
+    mine, other = ((e - r * h).sum(axis=1) for e, r in ((d1, y1), (d2, y2)))
+    if shared == ours.clusters == theirs.clusters:
+        found = sign_test((mine - other) / 2)
+        return Test(found.p, f"log-rank paired by item, {found.how}")
+    if shared:
+        first, second = (d1 - y1 * h) @ (b / seen), -(d2 - y2 * h) @ (a / seen)
+        each = np.add(*aligned(ours, theirs, first, second))
+        found = t_test(float(each.sum()), float(variance(each, len(each))), min(ours.clusters, theirs.clusters) - 1.0)
+        return Test(found.p, f"log-rank clustered by item, {found.how}")
     singles = all(len(arm.home) == arm.clusters and np.ptp(arm.weight) == 0 for arm in (ours, theirs))
-    if singles and not shared:
+    if singles and effective(np.concatenate([mine, other])) >= ENOUGH:
         spread = float((d * (a / seen) * (b / seen) * (seen - d) / np.maximum(seen - 1, 1)).sum())
-        chi = gap**2 / spread if spread > 0 else 0.0
+        chi = float(mine.sum()) ** 2 / spread if spread > 0 else 0.0
         return Test(float(special.chdtrc(1, chi)), f"log-rank, chi-squared = {chi:.3f} with 1 degree of freedom")
-    u, v = aligned(ours, theirs, first, second)
-    each = u + v
-    if shared == len(each):
-        found = sign_test(each)
-    else:
-        found = t_test(gap, float(variance(each, len(each))), len(each) - 1.0 - (shared == 0))
+    found = two_sample_test(mine, other)
     return Test(found.p, f"log-rank clustered by item, {found.how}")
 
 
