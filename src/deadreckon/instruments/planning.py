@@ -165,8 +165,8 @@ def items_for_width(parts: Components, half_width: float, repeats: int = 1) -> R
 def items_for_rate_width(rate: float, half_width: float, repeats: int = 1, correlation: float = 0.0) -> Reading:
     """Fewest items whose share has an effective-size Clopper-Pearson interval of at most the half width.
 
-    n_eff = n r / (1 + (r-1) rho) (z / t_{n-1})^2, at the expected count; more than `items_for_width` says where the rate
-    is near 0 or 1. Source: `stats.proportion_interval`.
+    n_eff = n r / (1 + (r-1) rho) (z / t_{n-1})^2, at the expected count; more than `items_for_width` says where
+    the rate is near 0 or 1. Source: `stats.proportion_interval`.
     """
     _check(0 < rate < 1 and 0 <= correlation <= 1, f"rate {rate:g}, correlation {correlation:g}: inside 0 ... 1")
     _check(half_width > 0 and repeats >= 1, f"half width {half_width:g}, repeats {repeats}: above 0, and at least 1")

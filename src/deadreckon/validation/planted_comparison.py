@@ -16,10 +16,18 @@ import polars as pl
 from scipy import special, stats
 
 from deadreckon.contracts import Reading
+from deadreckon.instruments.anytime import (
+    difference_anytime,
+    mean_anytime,
+    mean_anytime_bernstein,
+    p_anytime_below,
+    p_anytime_difference,
+)
 from deadreckon.instruments.arm import Arm, read
 from deadreckon.instruments.compare import difference, difference_test, effect_size, items_better, ratio
 from deadreckon.instruments.log_rank import log_rank, log_rank_stratified
-from deadreckon.instruments.scores import hazard_score, survival_score
+from deadreckon.instruments.predict import FITS, prediction_error
+from deadreckon.instruments.scores import hazard_score, ratio_score, survival_score
 from deadreckon.instruments.stats import Floats
 from deadreckon.validation.case import Case
 
@@ -171,4 +179,53 @@ def _case(duel: Duel) -> Case:
     return Case("comparison", duel.cell, duel.items, partial(duel_sample, duel), duel_truth(duel), nulls, EXACT)
 
 
-CASES: list[Case] = [_case(duel) for duel in duels()]
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A run looked at item by item: yes-or-no scores with mean `rate`, or Beta ones; a second arm on the same items."""
+
+    items: int
+    rate: float
+    smooth: bool = False
+
+
+def live_sample(live: Live, rng: np.random.Generator) -> Readings:
+    """Bounds intersected over every look: the last one holds the truth only where every one did."""
+    law = (2 * live.rate, 2 * (1 - live.rate))
+    draws = (rng.beta(*law, size=live.items) if live.smooth else np.full(live.items, live.rate) for _ in range(2))
+    x, y = (v if live.smooth else (rng.random(live.items) < v).astype(float) for v in draws)
+    labels = pl.Series(np.arange(live.items))
+    a, b = (ratio_score(("score", "share"), labels, v, np.ones(live.items)) for v in (x, y))
+    return {
+        "mean_anytime": mean_anytime(a, looks=1),
+        "mean_anytime_bernstein": mean_anytime_bernstein(a, looks=1),
+        "difference_anytime": difference_anytime(a, b, looks=1),
+        "p_anytime_below": p_anytime_below(a, live.rate),
+        "p_anytime_difference": p_anytime_difference(a, b),
+    }
+
+
+def _live_case(live: Live) -> Case:
+    bounds = {"mean_anytime": live.rate, "mean_anytime_bernstein": live.rate, "difference_anytime": 0.0}
+    tests = frozenset({"p_anytime_below", "p_anytime_difference"})
+    cell = f"items={live.items} rate={live.rate:g} {'Beta' if live.smooth else 'yes or no'}"
+    return Case("anytime", cell, live.items, partial(live_sample, live), bounds, tests, frozenset(bounds) | tests)
+
+
+def prediction_sample(duel: Duel, rng: np.random.Generator) -> Readings:
+    """Errors of prediction at the horizon, from its first half."""
+    ours = arm(lifetimes(duel.ours, rng.standard_normal(duel.items), duel, rng), duel, rng)
+    names = ("no_further", "constant", "by_step", "weibull")
+    return {f"prediction_error_{name}": prediction_error(ours, FITS[name], name, HORIZON) for name in names}
+
+
+def _prediction_case(duel: Duel) -> Case:
+    truth = {f"prediction_error_{name}": 0.0 for name in ("constant", "by_step", "weibull")}
+    truth["prediction_error_no_further"] = (1 - duel.ours) ** (HORIZON // 2) - (1 - duel.ours) ** HORIZON
+    return Case("prediction", duel.cell, duel.items, partial(prediction_sample, duel), truth)
+
+
+CASES: list[Case] = [
+    *(_case(duel) for duel in duels()),
+    *(_live_case(Live(n, rate, s)) for n in (20, 200, 2000) for rate in (0.02, 0.3) for s in (False, True)),
+    *(_prediction_case(Duel(n, 0.05, 0.05, r, 0.3)) for n in (50, 200, 1000) for r in (1, 3)),
+]
