@@ -10,7 +10,7 @@ an item only when every item before it is complete.
 Betting: a gambler who bets against "the mean is m" gets rich only if it is false. With bets lambda_t that depend on
 the past alone, K_t(m) = prod_s (1 + lambda_s (x_s - m)) is a martingale under mean m, and by Ville's inequality
 P(some K_t >= 1/alpha) <= alpha. Source: Waudby-Smith and Ramdas, "Estimating means of bounded random variables by
-betting", J. Royal Statist. Soc. B 86 (2024): theorem 2 (empirical Bernstein), theorem 3 (hedged capital), and their bets.
+betting", J. Royal Statist. Soc. B 86 (2024): theorem 2 (empirical Bernstein), theorem 3 (hedged capital), their bets.
 """
 
 from __future__ import annotations

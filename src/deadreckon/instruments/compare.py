@@ -277,8 +277,8 @@ COMPARISONS = {
 }
 
 
-def compare(ours: Arm, theirs: Arm, score: ScoreOf) -> list[Reading]:
-    """Every comparison of two arms by one score: `compare(a, b, partial(survival_score, n=10))`."""
+def compare_arms(ours: Arm, theirs: Arm, score: ScoreOf) -> list[Reading]:
+    """Every comparison of two arms by one score: `compare_arms(a, b, partial(survival_score, n=10))`."""
     try:
         a, b = score(ours), score(theirs)
         pair(a, b)

@@ -22,7 +22,8 @@ Law = Callable[[Floats], Floats]  # n (k,) steps -> S(n) (k,)
 Fit = Callable[[FirstErrors], Law]
 
 FEWEST = 10  # first errors up to T/2 that a law is fitted to
-AT_RISK = 20  # items that must still be at risk at T
+AT_RISK = 20  # items at risk at T, where T is not given
+FEWEST_ITEMS = 20
 GROUPS = 25  # of items, left out in turn
 PIECES = 3  # of the piecewise constant hazard
 TINY = 1e-12  # least hazard that a held-out error is scored at
@@ -135,17 +136,21 @@ def far_end(first: FirstErrors) -> int:
 
 
 def _end(first: FirstErrors, steps: int | None) -> int:
-    longest = far_end(first)
-    if steps is not None and not 4 <= steps <= longest:
-        raise NotEstimable(f"T = {steps} asked: it must lie in 4 ... {longest}, where {AT_RISK} items are at risk")
-    return longest if steps is None else steps
+    if steps is None:
+        return far_end(first)
+    if not 4 <= steps <= first.reach:
+        raise NotEstimable(f"T = {steps} asked: it must lie in 4 ... {first.reach}, the steps that were seen")
+    if first.arm.clusters < FEWEST_ITEMS:
+        raise NotEstimable(f"{first.arm.clusters} items: a prediction needs {FEWEST_ITEMS} or more")
+    return steps
 
 
 def _error(first: FirstErrors, fit: Fit, end: int) -> float:
-    seen = first.curve().value
-    if len(seen) < end:
-        raise NotEstimable(f"no rollout without some items reaches step {end}: more items are needed")
-    return float(fit(until(first, end // 2))(np.array([float(end)]))[0] - seen[end - 1])
+    s = first.curve().value
+    if len(s) < end and not (len(s) and s[-1] <= 0):
+        raise NotEstimable(f"step {end} is reached by one group of items alone: more items are needed")
+    seen = float(s[end - 1]) if len(s) >= end else 0.0
+    return float(fit(until(first, end // 2))(np.array([float(end)]))[0]) - seen
 
 
 def prediction_error(arm: Arm, fit: Fit, name: str, steps: int | None = None) -> Reading:

@@ -25,7 +25,7 @@ from deadreckon.instruments.anytime import (
 )
 from deadreckon.instruments.arm import Arm, read
 from deadreckon.instruments.compare import difference, difference_test, effect_size, items_better, ratio
-from deadreckon.instruments.log_rank import log_rank, log_rank_stratified
+from deadreckon.instruments.rank_tests import log_rank, log_rank_stratified
 from deadreckon.instruments.predict import FITS, prediction_error
 from deadreckon.instruments.scores import hazard_score, ratio_score, survival_score
 from deadreckon.instruments.stats import Floats
@@ -168,7 +168,7 @@ def duels() -> Iterator[Duel]:
                     yield Duel(items, h, 1.5 * h, rollouts, rho, paired, censored)
 
 
-EXACT = frozenset({"items_better"})
+EXACT = frozenset({"items_better", "difference of survival", "ratio of survival"})  # Clopper-Pearson inside
 
 
 def _case(duel: Duel) -> Case:

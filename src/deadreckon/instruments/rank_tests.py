@@ -41,13 +41,15 @@ def log_rank(ours: Arm, theirs: Arm) -> Reading:
 
         U = sum_t (d1_t - d_t y1_t / y_t) = sum_i M_i over the first arm,   M_i = sum_t (d_it - y_it d_t / y_t)
 
-    d, y first errors and rollouts at risk, d_t and y_t in both arms together. Every item in both arms: sign flips of
-    (M1_i - M2_i) / 2, whose sum is U under any exchange of an item's two arms. No item shared: relabelling of items
-    while few decide (it assumes equal censoring); then chi-squared with the hypergeometric variance for one rollout an item,
-    Welch's t of the M_i for more. Some shared: the spread by item of
-    sum_t [(y2_t / y_t) (d1_it - y1_it h_t) - (y1_t / y_t) (d2_it - y2_it h_t)]. Sums are floats: large samples cannot
-    overflow. Source: Mantel, Cancer Chemotherapy Reports 50 (1966); clusters: Lin and Wei, J. American Statist. Assoc.
-    84 (1989); pairs: Jung, Lifetime Data Analysis 5 (1999).
+    d, y first errors and rollouts at risk, d_t and y_t in both arms together, h_t = d_t / y_t.
+
+    Every item in both arms: sign flips of (M1_i - M2_i) / 2, whose sum is U under any exchange of an item's two arms.
+    No item shared: relabelling of items while few decide (it assumes equal censoring); then chi-squared with the
+    hypergeometric variance for one rollout an item, Welch's t of the M_i for more. Some shared: the spread by item of
+    sum_t [(y2_t / y_t) (d1_it - y1_it h_t) - (y1_t / y_t) (d2_it - y2_it h_t)].
+
+    Sums are floats: large samples cannot overflow. Source: Mantel, Cancer Chemotherapy Reports 50 (1966); clusters: Lin
+    and Wei, J. American Statist. Assoc. 84 (1989); pairs: Jung, Lifetime Data Analysis 5 (1999).
     """
     name, n = "p_log_rank", max(ours.items, theirs.items)
     why = _why_not(ours, theirs)
