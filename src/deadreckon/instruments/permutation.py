@@ -16,7 +16,7 @@ from deadreckon.seeds import Purpose, generator, hash64
 
 ENOUGH = 16.0  # effective clusters from which on Student's t is used
 FEW = 13  # clusters whose 2**k sign patterns are all listed
-DRAWS = 9999  # random patterns otherwise
+DRAWS = 4999  # random patterns otherwise
 ROUNDING = 1e-9  # relative; two sums that differ by less are tied
 NO_INTERVAL = "a p-value has no interval"
 
@@ -48,7 +48,7 @@ def effective(d: Floats) -> float:
 def sign_test(d: Floats) -> Test:
     """Two-sided test that clusters' differences d (C,) are symmetric about 0: exchanging two arms flips the sign.
 
-    With few effective clusters every pattern of signs (or 9,999 random ones) is compared with the sum seen; the t
+    With few effective clusters every pattern of signs (or 4,999 random ones) is compared with the sum seen; the t
     statistic is monotone in that sum. Otherwise Student's t with C-1 degrees of freedom. Source: Fisher, "The Design of
     Experiments" (1935), section 21; p = (b+1)/(m+1): Phipson and Smyth, Stat. Appl. Genet. Mol. Biol. 9 (2010).
     """
@@ -73,7 +73,7 @@ def sign_test(d: Floats) -> Test:
 def two_sample_test(a: Floats, b: Floats) -> Test:
     """Two-sided test that clusters' numbers a (A,) and b (B,), none shared, have one law.
 
-    Few effective clusters: difference of means under 9,999 random relabellings; otherwise Welch's t. Source: Welch,
+    Few effective clusters: difference of means under 4,999 random relabellings; otherwise Welch's t. Source: Welch,
     Biometrika 34 (1947); Pitman, Suppl. J. Royal Statist. Soc. 4 (1937).
     """
     gap = float(a.mean() - b.mean())

@@ -25,8 +25,8 @@ from deadreckon.instruments.anytime import (
 )
 from deadreckon.instruments.arm import Arm, read
 from deadreckon.instruments.compare import difference, difference_test, effect_size, items_better, ratio
-from deadreckon.instruments.rank_tests import log_rank, log_rank_stratified
 from deadreckon.instruments.predict import FITS, prediction_error
+from deadreckon.instruments.rank_tests import log_rank, log_rank_stratified
 from deadreckon.instruments.scores import hazard_score, ratio_score, survival_score
 from deadreckon.instruments.stats import Floats
 from deadreckon.validation.case import Case
