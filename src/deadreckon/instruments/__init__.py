@@ -16,25 +16,76 @@ import polars as pl
 from deadreckon.contracts import Reading
 from deadreckon.errors import BadOption
 from deadreckon.instruments import calibration, cost, drift, forced, hazard, recovery, survival
+from deadreckon.instruments.anytime import (
+    difference_anytime,
+    e_value_below,
+    mean_anytime,
+    mean_anytime_bernstein,
+    p_anytime_below,
+    p_anytime_difference,
+)
 from deadreckon.instruments.arm import Arm, read
+from deadreckon.instruments.compare import compare_arms
 from deadreckon.instruments.conditioning import self_conditioning, self_conditioning_first, self_conditioning_ratio
 from deadreckon.instruments.drift import excess_accumulated_error, log_loss_identity
 from deadreckon.instruments.forced import survival_gap_by_step, survival_gap_constant, survival_gap_mixed
+from deadreckon.instruments.multiplicity import (
+    benjamini_hochberg,
+    benjamini_yekutieli,
+    bonferroni,
+    bonferroni_level,
+    holm,
+)
+from deadreckon.instruments.predict import predictions
+from deadreckon.instruments.rank_tests import log_rank, log_rank_stratified
+from deadreckon.instruments.scores import (
+    Score,
+    completion_score,
+    hazard_score,
+    mean_score,
+    occupancy_score,
+    step_error_score,
+    survival_score,
+    table_score,
+)
 
 __all__ = [
     "INSTRUMENTS",
     "Arm",
     "Instrument",
+    "Score",
+    "benjamini_hochberg",
+    "benjamini_yekutieli",
+    "bonferroni",
+    "bonferroni_level",
+    "compare_arms",
+    "completion_score",
+    "difference_anytime",
+    "e_value_below",
     "excess_accumulated_error",
+    "hazard_score",
+    "holm",
     "log_loss_identity",
+    "log_rank",
+    "log_rank_stratified",
+    "mean_anytime",
+    "mean_anytime_bernstein",
+    "mean_score",
     "measure",
+    "occupancy_score",
+    "p_anytime_below",
+    "p_anytime_difference",
+    "predictions",
     "read",
     "self_conditioning",
     "self_conditioning_first",
     "self_conditioning_ratio",
+    "step_error_score",
     "survival_gap_by_step",
     "survival_gap_constant",
     "survival_gap_mixed",
+    "survival_score",
+    "table_score",
 ]
 
 Instrument = Callable[[Arm], Reading]

@@ -22,7 +22,7 @@ from deadreckon.contracts import nan
 
 Floats = NDArray[np.float64]
 
-LEVEL = 0.95  # of every interval in this package
+LEVEL = 0.95  # of every interval in this package, unless it is one of a family (multiplicity.py)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +58,13 @@ def ratio(y: Floats, x: Floats) -> Estimate:
     return Estimate(float(value), (y - value * x) / total, int((x > 0).sum()))
 
 
-def t_value(clusters: int | Floats) -> Floats:
+def t_value(clusters: int | Floats, level: float = LEVEL) -> Floats:
     """Two-sided quantile of Student's t with clusters - 1 degrees of freedom; nan below two clusters."""
     freedom = np.asarray(clusters, dtype=float) - 1
-    return np.where(freedom > 0, special.stdtrit(np.maximum(freedom, 1), 0.5 + LEVEL / 2), nan)
+    return np.where(freedom > 0, special.stdtrit(np.maximum(freedom, 1), 0.5 + level / 2), nan)
 
 
-def clopper_pearson(successes: Floats | float, n: Floats | float) -> tuple[Floats, Floats]:
+def clopper_pearson(successes: Floats | float, n: Floats | float, level: float = LEVEL) -> tuple[Floats, Floats]:
     """The exact binomial interval, for real-valued counts too (Beta quantiles). nan where n is not positive.
 
     low = Beta(alpha/2; s, n-s+1), high = Beta(1-alpha/2; s+1, n-s). Source: Clopper and Pearson (1934).
@@ -73,14 +73,19 @@ def clopper_pearson(successes: Floats | float, n: Floats | float) -> tuple[Float
     fit = n > 0
     s, m = np.where(fit, s, 0.0), np.where(fit, n, 1.0)
     rest = np.maximum(m - s, 0.0)
-    tail = (1 - LEVEL) / 2
+    tail = (1 - level) / 2
     low = np.where(s > 0, special.betaincinv(np.where(s > 0, s, 1.0), rest + 1, tail), 0.0)
     high = np.where(rest > 0, special.betaincinv(s + 1, np.where(rest > 0, rest, 1.0), 1 - tail), 1.0)
     return np.where(fit, low, nan), np.where(fit, high, nan)
 
 
 def proportion_interval(
-    p: Floats | float, spread: Floats | float, clusters: Floats | int, most: Floats | float, least: Floats | float
+    p: Floats | float,
+    spread: Floats | float,
+    clusters: Floats | int,
+    most: Floats | float,
+    least: Floats | float,
+    level: float = LEVEL,
 ) -> tuple[Floats, Floats]:
     """Clopper-Pearson at the effective sample size, so that few or no events never give zero width.
 
@@ -93,16 +98,18 @@ def proportion_interval(
     """
     p, v = np.asarray(p, dtype=float), np.asarray(spread, dtype=float)
     inside = (p > 0) & (p < 1) & (v > 0)
-    shrink = (special.ndtri(0.5 + LEVEL / 2) / t_value(clusters)) ** 2
+    shrink = (special.ndtri(0.5 + level / 2) / t_value(clusters, level)) ** 2
     size = np.minimum(p * (1 - p) / np.where(inside, v, 1.0) * shrink, np.minimum(most, 1e9))
     size = np.where(inside, size, np.minimum(least, most))
     size = np.where(np.isfinite(p) & np.isfinite(shrink), size, nan)
-    return clopper_pearson(np.clip(p, 0, 1) * size, size)
+    return clopper_pearson(np.clip(p, 0, 1) * size, size, level)
 
 
-def mean_intervals(value: Floats, spread: Floats, clusters: Floats | int) -> tuple[Floats, Floats]:
+def mean_intervals(
+    value: Floats, spread: Floats, clusters: Floats | int, level: float = LEVEL
+) -> tuple[Floats, Floats]:
     """value -+ t_{C-1} sqrt(spread); nan where the variance is nan or zero: never zero width."""
-    half = t_value(clusters) * np.sqrt(np.where(spread > 0, spread, nan))
+    half = t_value(clusters, level) * np.sqrt(np.where(spread > 0, spread, nan))
     return value - half, value + half
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from deadreckon.instruments import INSTRUMENTS
+from deadreckon.instruments.predict import FITS
 from deadreckon.models import ABOUT, model_names
 from deadreckon.models.cards import shipped_line, shipped_names
 from deadreckon.scaffolds import scaffold_lines
@@ -21,6 +22,28 @@ PAIRED = (
     "self_conditioning_ratio",
     "excess_accumulated_error",
     "log_loss_identity",
+    "difference",
+    "ratio",
+    "effect_size",
+    "p_difference",
+    "items_better",
+    "items_worse",
+    "items_equal",
+    "p_log_rank",
+    "p_log_rank_stratified",
+    "minimal_detectable_effect",
+    "items_for_effect",
+    "items_for_width",
+    "items_for_rate_width",
+    "items_for_no_event",
+    "best_repeats",
+    "mean_anytime",
+    "mean_anytime_bernstein",
+    "difference_anytime",
+    "e_value_below",
+    "p_anytime_below",
+    "p_anytime_difference",
+    *(f"{kind}_{law}" for kind in ("prediction_error", "log_score", "brier_score") for law in FITS),
 )
 
 
