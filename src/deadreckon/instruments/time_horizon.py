@@ -1,0 +1,268 @@
+"""The published time horizon of outcome tables: the length at which the fitted chance of success is q, and its trend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from scipy import special
+
+from deadreckon.contracts import Reading, nan
+from deadreckon.errors import BadOption
+from deadreckon.instruments.arm import Bools, Ints, Measure, both
+from deadreckon.instruments.outcomes import Outcomes
+from deadreckon.instruments.stats import LEVEL, Floats, bootstrap_weights
+from deadreckon.seeds import Purpose, generator, hash64
+
+C = 10.0  # of the published objective
+DRAWS = 1000
+NEAR = 2.0  # runs within this factor of a horizon are what it rests on
+FEWEST_NEAR = 20
+FEWEST_CLUSTERS = 20  # below it percentile intervals cover too little
+ITERATIONS, LARGEST_STEP, SETTLED = 100, 2.0, 1e-10
+
+Stages = Literal["published", "unit"]
+
+
+def published_weights(outcomes: Outcomes) -> Floats:
+    """(items,) each item's share: a run weighs weight / (runs of the item * sqrt(items of the family)); sum 1."""
+    share = outcomes.weight / np.sqrt(np.bincount(outcomes.family, minlength=outcomes.clusters)[outcomes.family])
+    total: Floats = share / share.sum()
+    return total
+
+
+def fit_logistic(x: Floats, weight: Floats, won: Floats) -> tuple[Floats, Floats]:
+    """Minimise  b^2/2 + C sum_i [w_i ln(1 + exp(a + b x_i)) - s_i (a + b x_i)]  for every draw at once.
+
+    x (items,) log2 length; weight w, won s (draws, items): weight of the runs of an item and of its successes.
+    Returns a and b (draws,) from Newton steps, nan where a draw holds successes or failures alone (a is not penalised,
+    and has no finite value then). The same as scikit-learn's LogisticRegression(C=10) with sample weights.
+    """
+    total, score = weight.sum(axis=1), won.sum(axis=1)
+    mixed = (score > 1e-12 * total) & (score < (1 - 1e-12) * total)
+    w, s = weight[mixed], won[mixed]
+    centre = float(x.mean())
+    basis = np.stack([np.ones_like(x), x - centre, (x - centre) ** 2], axis=1)
+    a, b = special.logit(score[mixed] / total[mixed]), np.zeros(len(w))
+    for _ in range(ITERATIONS):
+        p = special.expit(a[:, None] + b[:, None] * basis[:, 1])
+        slope = C * ((s - w * p) @ basis[:, :2]) - np.stack([np.zeros_like(b), b], axis=1)
+        if np.abs(slope).max(initial=0) < SETTLED:
+            break
+        h = C * ((w * p * (1 - p)) @ basis)
+        curved = h[:, 2] + 1
+        determinant = h[:, 0] * curved - h[:, 1] ** 2
+        step = np.stack([curved * slope[:, 0] - h[:, 1] * slope[:, 1], h[:, 0] * slope[:, 1] - h[:, 1] * slope[:, 0]])
+        step /= np.maximum(determinant, 1e-300)
+        step *= np.minimum(1, LARGEST_STEP / np.maximum(np.abs(step).max(axis=0), 1e-300))
+        a, b = a + step[0], b + step[1]
+    found = np.full((2, len(weight)), nan)
+    found[0, mixed], found[1, mixed] = a - b * centre, b
+    return found[0], found[1]
+
+
+def time_horizon(outcomes: Outcomes, q: float = 0.5, extrapolate: str = "", stages: Stages = "published") -> Reading:
+    """p_q = 2^((ln(q / (1-q)) - a) / b): the length at which the fitted chance of success sigma(a + b log2 length) is q.
+
+        minimise  b^2/2 + C sum_r w_r loss_r,   C = 10,   w_r ~ weight / (runs of the item sqrt(items of the family)),
+        sum w = 1; named time_horizon_50 for q = 0.5
+
+    The penalty does not shrink as runs are added: the fit's slope stays flatter than the data's, which moves p_80 more
+    than p_50. Compare `fitted_time_horizon` with the law loglogistic, the same curve without a penalty.
+
+    Interval: percentiles of 1,000 bootstrap draws, weights not renormalised. stages = "published" draws families, then
+    items in them, then runs in those; each stage adds variance that the one above it already holds, so that it is
+    wider than it need be where items have several runs or families several items. stages = "unit" draws families (or
+    items, where there are none) alone. An end outside the lengths observed is given as 0 or inf.
+
+    Refused where p_q is below the shortest length; inf, "not reached", beyond the longest, unless extrapolate =
+    "logistic" asks for the model's word. Source: Kwa et al., "Measuring AI ability to complete long tasks"
+    (arXiv 2503.14499).
+    """
+    method = "weighted logistic in log2 length, C = 10, percentile bootstrap "
+    method += "family-item-run" if stages == "published" else "of families or items"
+    measure = Measure(f"time_horizon_{round(100 * q)}", outcomes.unit, method)
+    if extrapolate not in ("", "logistic"):
+        raise BadOption(f"extrapolate={extrapolate!r}: this fit's only model is 'logistic'")
+    why = refusal(outcomes)
+    if why:
+        return measure.missing(outcomes, why)
+    x, w = np.log2(outcomes.length), published_weights(outcomes)
+    share = outcomes.wins / outcomes.runs
+    range_ = (-np.inf, np.inf) if extrapolate else (float(x.min()), float(x.max()))
+    value = float(_crossing(fit_logistic(x, w[None], (w * share)[None]), q, range_, share[None])[0])
+    if value == 0 or np.isnan(value):
+        return measure.missing(outcomes, _below(outcomes, q) if value == 0 else "success does not fall with length")
+    if outcomes.clusters < FEWEST_CLUSTERS:
+        few = f"{outcomes.clusters} families or items: a percentile interval needs {FEWEST_CLUSTERS} or more"
+        return measure.reading(outcomes, value, (nan, nan), both(_caveats(outcomes, value), few))
+    weight, won = resample(outcomes, w, stages)
+    ends = _crossing(fit_logistic(x, weight, won), q, range_, won / np.maximum(weight, 1e-300))
+    low, high = np.quantile(ends, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method="inverted_cdf")
+    low = min(low, 2 ** range_[1])
+    return measure.reading(outcomes, value, (min(low, value), max(high, value)), _caveats(outcomes, value))
+
+
+def refusal(outcomes: Outcomes) -> str:
+    """Why no curve in length can be fitted; "" where one can."""
+    if not outcomes.items:
+        return "no run"
+    unknown = int(np.isnan(outcomes.length).sum())
+    if unknown:
+        return f"the length of {unknown} of {outcomes.items} items is unknown"
+    if len(np.unique(outcomes.length)) < 2:
+        return f"every item is {outcomes.length[0]:g} {outcomes.unit} long: a curve needs two lengths"
+    total = float(outcomes.success.sum())
+    if total in (0.0, float(len(outcomes.success))):
+        side = "failed: the horizon is below the shortest" if not total else "succeeded: it is beyond the longest"
+        return f"every run {side} length"
+    return ""
+
+
+def _below(outcomes: Outcomes, q: float) -> str:
+    return (
+        f"below the shortest length, {outcomes.length.min():g} {outcomes.unit}: fitted success is under {q:g} even there"
+    )
+
+
+def _caveats(outcomes: Outcomes, value: float) -> str:
+    """What a reader must know of a horizon at this value."""
+    shortest, longest = outcomes.length.min(), outcomes.length.max()
+    if np.isinf(value):
+        return f"not reached within the longest length, {longest:g} {outcomes.unit}"
+    notes = []
+    if not shortest <= value <= longest:
+        notes.append(f"outside the lengths observed, {shortest:g} to {longest:g}: the logistic model's word alone")
+    near = np.abs(np.log(outcomes.length / value)) <= np.log(NEAR)
+    runs = int(outcomes.runs[near].sum())
+    if runs < FEWEST_NEAR:
+        notes.append(f"rests on {runs} runs within a factor of {NEAR:g} of it, fewer than {FEWEST_NEAR}")
+    return both(*notes)
+
+
+def _crossing(fit: tuple[Floats, Floats], q: float, range_: tuple[float, float], share: Floats) -> Floats:
+    """(draws,) length at which a curve falls to q: inf where it is above q to the end, 0 where below it from the start."""
+    a, b = fit
+    level = special.logit(q)
+    alone = np.isnan(a)
+    a, b = np.where(alone, np.where(share.max(axis=1) > 0, np.inf, -np.inf), a), np.where(alone, 0.0, b)
+    falls = b < 0
+    at = (level - a) / np.where(falls, b, -1.0)
+    first, last = range_
+    over = np.where(falls, at > last, a + b * np.nan_to_num(last, posinf=0) > level)
+    under = np.where(falls, at < first, ~over)
+    return np.where(over, np.inf, np.where(under, 0.0, np.exp2(np.clip(np.where(np.isfinite(at), at, 0), -1000, 1000))))
+
+
+def resample(outcomes: Outcomes, w: Floats, stages: Stages, draws: int = DRAWS) -> tuple[Floats, Floats]:
+    """Weight of the runs of each item, and of its successes, in every bootstrap draw: (draws, items) each.
+
+    A family drawn m times gives m times as many draws of its items as it has, an item drawn k times k times as many of
+    its runs. Draws stand at (seed 0, name of the fit, BOOTSTRAP).
+    """
+    rng = generator(0, hash64("time_horizon"), Purpose.BOOTSTRAP)
+    families = bootstrap_weights(rng, outcomes.clusters, draws)
+    runs = outcomes.runs
+    if stages == "unit":
+        weight = families[:, outcomes.family] * w
+        return weight, weight * (outcomes.wins / runs)
+    copies = _items_within(rng, families.astype(np.int64), outcomes.family)
+    return copies * w, _runs_within(rng, copies, outcomes) * (w / runs)
+
+
+def _items_within(rng: np.random.Generator, families: Ints, family: Ints) -> Ints:
+    """(draws, items) how often each item is drawn, given how often its family was."""
+    copies = families[:, family]
+    sizes = np.bincount(family)
+    for which in np.flatnonzero(sizes > 1):
+        size = int(sizes[which])
+        copies[:, family == which] = rng.multinomial(families[:, which] * size, np.full(size, 1 / size))
+    return copies
+
+
+def _runs_within(rng: np.random.Generator, copies: Ints, outcomes: Outcomes) -> Floats:
+    """(draws, items) successes among the runs drawn, given how often their item was."""
+    runs = outcomes.runs
+    won = rng.binomial(copies * runs, np.clip(outcomes.wins / runs, 0, 1)).astype(float)
+    for which in np.unique(outcomes.item[~outcomes.whole]):
+        scores = outcomes.success[outcomes.item == which]
+        won[:, which] = rng.multinomial(copies[:, which] * len(scores), np.full(len(scores), 1 / len(scores))) @ scores
+    return won
+
+
+def at_the_front(days: Floats, horizons: Floats) -> Bools:
+    """(models,) whose horizon is at least that of every model released before it or on its day."""
+    earlier = days[None, :] <= days[:, None]
+    best = np.where(earlier, horizons[None, :], -np.inf).max(axis=1)
+    front: Bools = horizons >= best
+    return front
+
+
+def horizon_trend(models: Sequence[Outcomes]) -> Reading:
+    """Doublings of the time horizon a day: slope of log2 p_50 on release date, least squares over the front.
+
+    The front: models whose p_50 is at least the running maximum at their release. Interval by Student's t with
+    models - 2 degrees of freedom, so three models or more: models are the unit, and what their p_50 lack in precision
+    is part of their scatter about the line. Source: as `time_horizon`.
+    """
+    measure = Measure("horizon_trend", "doublings per day", "least squares of log2 time_horizon_50 on release date")
+    every = Models(models)
+    undated = [outcomes.model for outcomes in models if outcomes.released is None]
+    if undated:
+        return measure.missing(every, f"no release date for {', '.join(undated[:4])}")
+    found = np.array([_value(outcomes) for outcomes in models])
+    kept = np.isfinite(found)
+    days = np.array([float(o.released.toordinal()) for o in models if o.released is not None])[kept]
+    front = at_the_front(days, found[kept])
+    n = int(front.sum())
+    note = f"{n} of {len(models)} models at the front"
+    if not kept.all():
+        note += f"; {int((~kept).sum())} without a time_horizon_50 left out"
+    if n < 3 or len(np.unique(days[front])) < 3:
+        return measure.missing(every, f"{note}: a trend needs three models on three dates")
+    x, y = days[front] - days[front].mean(), np.log2(found[kept][front])
+    slope = float(x @ y / (x @ x))
+    rest = y - y.mean() - slope * x
+    error = float(np.sqrt(rest @ rest / (n - 2) / (x @ x)))
+    if error < 1e-12 * abs(slope):
+        return measure.missing(every, f"{note}: they lie on the line exactly, and no scatter tells how sure it is")
+    half = float(special.stdtrit(n - 2, 0.5 + LEVEL / 2)) * error
+    return Reading(
+        measure.quantity, measure.unit, slope, slope - half, slope + half, LEVEL, n, measure.method, reason=note
+    )
+
+
+class Models:
+    """The models of a trend as its units."""
+
+    def __init__(self, models: Sequence[Outcomes]):
+        self.items = self.clusters = len(models)
+
+
+def _value(outcomes: Outcomes) -> float:
+    """The published p_50 of one model, without its bootstrap."""
+    if refusal(outcomes):
+        return nan
+    x, w, share = np.log2(outcomes.length), published_weights(outcomes), outcomes.wins / outcomes.runs
+    fit = fit_logistic(x, w[None], (w * share)[None])
+    value = float(_crossing(fit, 0.5, (float(x.min()), float(x.max())), share[None])[0])
+    return value if value > 0 else nan
+
+
+def horizon_doubling(models: Sequence[Outcomes]) -> Reading:
+    """Days in which the time horizon doubles, 1 / `horizon_trend`; the interval is that of the slope, turned over.
+
+    A slope interval that reaches 0 leaves the time without an upper end (inf); a slope at or below 0 has none at all.
+    """
+    trend = horizon_trend(models)
+    measure = Measure("horizon_doubling", "days", trend.method)
+    units = Models(models)
+    if np.isnan(trend.value):
+        return measure.missing(units, trend.reason)
+    if trend.value <= 0:
+        return measure.missing(units, both(trend.reason, "the time horizon does not grow"))
+    low, high = 1 / trend.high, 1 / trend.low if trend.low > 0 else np.inf
+    return Reading(
+        measure.quantity, measure.unit, 1 / trend.value, low, high, LEVEL, trend.n, measure.method, reason=trend.reason
+    )
