@@ -116,7 +116,9 @@ def _with_defaults(table: pl.DataFrame) -> pl.DataFrame:
             rows = rows.with_columns(pl.col("released").str.to_date("%Y-%m-%d"))
         rows = rows.with_columns(pl.col("released").cast(pl.Date), pl.col("family", "model").fill_null(""))
     except pl.exceptions.PolarsError as why:
-        raise BadOption(f"outcome table: {str(why).splitlines()[0]}: numbers and dates (2025-03-19) are needed") from why
+        raise BadOption(
+            f"outcome table: {str(why).splitlines()[0]}: numbers and dates (2025-03-19) are needed"
+        ) from why
     return rows
 
 

@@ -12,7 +12,7 @@ from deadreckon.contracts import Reading, nan
 from deadreckon.errors import BadOption
 from deadreckon.instruments.arm import Bools, Ints, Measure, both
 from deadreckon.instruments.outcomes import Outcomes
-from deadreckon.instruments.stats import LEVEL, Floats, bootstrap_weights
+from deadreckon.instruments.stats import LEVEL, Estimate, Floats, bootstrap_weights, mean_interval
 from deadreckon.seeds import Purpose, generator, hash64
 
 C = 10.0  # of the published objective
@@ -22,7 +22,7 @@ FEWEST_NEAR = 20
 FEWEST_CLUSTERS = 20  # below it percentile intervals cover too little
 ITERATIONS, LARGEST_STEP, SETTLED = 100, 2.0, 1e-10
 
-Stages = Literal["published", "unit"]
+Interval = Literal["published", "clustered"]
 
 
 def published_weights(outcomes: Outcomes) -> Floats:
@@ -62,46 +62,81 @@ def fit_logistic(x: Floats, weight: Floats, won: Floats) -> tuple[Floats, Floats
     return found[0], found[1]
 
 
-def time_horizon(outcomes: Outcomes, q: float = 0.5, extrapolate: str = "", stages: Stages = "published") -> Reading:
-    """p_q = 2^((ln(q / (1-q)) - a) / b): the length at which the fitted chance of success sigma(a + b log2 length) is q.
+def time_horizon(
+    outcomes: Outcomes, q: float = 0.5, extrapolate: str = "", interval: Interval = "published"
+) -> Reading:
+    """The length p_q at which the fitted chance of success, sigma(a + b log2 length), is q. Named time_horizon_50.
 
-        minimise  b^2/2 + C sum_r w_r loss_r,   C = 10,   w_r ~ weight / (runs of the item sqrt(items of the family)),
-        sum w = 1; named time_horizon_50 for q = 0.5
+        p_q = 2^((ln(q / (1-q)) - a) / b),   a, b minimise  b^2/2 + C sum_r w_r loss_r,   C = 10,
+        w_r ~ weight / (runs of the item sqrt(items of the family)),  sum w = 1
 
     The penalty does not shrink as runs are added: the fit's slope stays flatter than the data's, which moves p_80 more
     than p_50. Compare `fitted_time_horizon` with the law loglogistic, the same curve without a penalty.
 
-    Interval: percentiles of 1,000 bootstrap draws, weights not renormalised. stages = "published" draws families, then
-    items in them, then runs in those; each stage adds variance that the one above it already holds, so that it is
-    wider than it need be where items have several runs or families several items. stages = "unit" draws families (or
-    items, where there are none) alone. An end outside the lengths observed is given as 0 or inf.
+    interval = "published": percentiles of 1,000 bootstrap draws of families, items in them, and runs in those, weights
+    not renormalised. Each stage adds variance that the one above it already holds: it is wider than it need be where
+    items have several runs, or families several items. "clustered": log2 p_q -+ t se, families (or items) as clusters.
+    An end outside the lengths observed is given as 0 or inf.
 
     Refused where p_q is below the shortest length; inf, "not reached", beyond the longest, unless extrapolate =
     "logistic" asks for the model's word. Source: Kwa et al., "Measuring AI ability to complete long tasks"
     (arXiv 2503.14499).
     """
-    method = "weighted logistic in log2 length, C = 10, percentile bootstrap "
-    method += "family-item-run" if stages == "published" else "of families or items"
-    measure = Measure(f"time_horizon_{round(100 * q)}", outcomes.unit, method)
+    how = "family-item-run percentile bootstrap" if interval == "published" else "leave-one-item-out variance"
+    measure = Measure(f"time_horizon_{round(100 * q)}", outcomes.unit, f"logistic in log2 length, C = 10, {how}")
     if extrapolate not in ("", "logistic"):
         raise BadOption(f"extrapolate={extrapolate!r}: this fit's only model is 'logistic'")
     why = refusal(outcomes)
     if why:
         return measure.missing(outcomes, why)
-    x, w = np.log2(outcomes.length), published_weights(outcomes)
-    share = outcomes.wins / outcomes.runs
+    x = np.log2(outcomes.length)
     range_ = (-np.inf, np.inf) if extrapolate else (float(x.min()), float(x.max()))
-    value = float(_crossing(fit_logistic(x, w[None], (w * share)[None]), q, range_, share[None])[0])
+    fit, share = _whole(outcomes)
+    value = float(_crossing(fit, q, range_, share)[0])
     if value == 0 or np.isnan(value):
         return measure.missing(outcomes, _below(outcomes, q) if value == 0 else "success does not fall with length")
+    note = _caveats(outcomes, value)
     if outcomes.clusters < FEWEST_CLUSTERS:
-        few = f"{outcomes.clusters} families or items: a percentile interval needs {FEWEST_CLUSTERS} or more"
-        return measure.reading(outcomes, value, (nan, nan), both(_caveats(outcomes, value), few))
-    weight, won = resample(outcomes, w, stages)
-    ends = _crossing(fit_logistic(x, weight, won), q, range_, won / np.maximum(weight, 1e-300))
-    low, high = np.quantile(ends, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method="inverted_cdf")
+        few = f"{outcomes.clusters} families or items: an interval needs {FEWEST_CLUSTERS} or more"
+        return measure.reading(outcomes, value, (nan, nan), both(note, few))
+    if interval == "published":
+        weight, won = resample(outcomes)
+        ends = _crossing(fit_logistic(x, weight, won), q, range_, won / np.maximum(weight, 1e-300))
+        low, high = np.quantile(ends, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method="inverted_cdf")
+    else:
+        low, high = (_clip(t, range_) for t in mean_interval(_linear(outcomes, fit, q)))
     low = min(low, 2 ** range_[1])
-    return measure.reading(outcomes, value, (min(low, value), max(high, value)), _caveats(outcomes, value))
+    return measure.reading(outcomes, value, (min(low, value), max(high, value)), note)
+
+
+def _whole(outcomes: Outcomes) -> tuple[tuple[Floats, Floats], Floats]:
+    """The fit to the table itself, as one draw, and its shares of success."""
+    w, share = published_weights(outcomes), outcomes.wins / outcomes.runs
+    return fit_logistic(np.log2(outcomes.length), w[None], (w * share)[None]), share[None]
+
+
+def _clip(log2_length: float, range_: tuple[float, float]) -> float:
+    """2^x; inf beyond the range, 0 below it."""
+    if log2_length > range_[1]:
+        return float("inf")
+    return 0.0 if log2_length < range_[0] else float(2**log2_length)
+
+
+def _linear(outcomes: Outcomes, fit: tuple[Floats, Floats], q: float) -> Estimate:
+    """log2 p_q with its influence by cluster: u_i = (H - H_i)^-1 s_i, the one-step jackknife (Bell and McCaffrey)."""
+    a, b = float(fit[0][0]), float(fit[1][0])
+    x, w = np.log2(outcomes.length), published_weights(outcomes)
+    p = special.expit(a + b * x)
+    basis = np.stack([np.ones_like(x), x], axis=1)
+    score = C * (w * (outcomes.wins / outcomes.runs - p))[:, None] * basis
+    hessian = C * (w * p * (1 - p))[:, None, None] * basis[:, :, None] * basis[:, None, :]
+    totals = [np.zeros((outcomes.clusters, *part.shape[1:])) for part in (score, hessian)]
+    for total, part in zip(totals, (score, hessian), strict=True):
+        np.add.at(total, outcomes.family, part)
+    rest = hessian.sum(axis=0) + np.diag([0.0, 1.0]) - totals[1]
+    u = np.linalg.solve(rest, totals[0][:, :, None])[:, :, 0]
+    value = (special.logit(q) - a) / b
+    return Estimate(float(value), -(u[:, 0] + value * u[:, 1]) / b, outcomes.clusters)
 
 
 def refusal(outcomes: Outcomes) -> str:
@@ -121,9 +156,7 @@ def refusal(outcomes: Outcomes) -> str:
 
 
 def _below(outcomes: Outcomes, q: float) -> str:
-    return (
-        f"below the shortest length, {outcomes.length.min():g} {outcomes.unit}: fitted success is under {q:g} even there"
-    )
+    return f"below the shortest length, {outcomes.length.min():g} {outcomes.unit}: fitted success is under {q:g} even there"
 
 
 def _caveats(outcomes: Outcomes, value: float) -> str:
@@ -134,11 +167,15 @@ def _caveats(outcomes: Outcomes, value: float) -> str:
     notes = []
     if not shortest <= value <= longest:
         notes.append(f"outside the lengths observed, {shortest:g} to {longest:g}: the logistic model's word alone")
+    return both(*notes, few_near(outcomes, value))
+
+
+def few_near(outcomes: Outcomes, value: float) -> str:
+    """A flag where fewer than 20 runs are of items about as long as this; "" where enough are."""
     near = np.abs(np.log(outcomes.length / value)) <= np.log(NEAR)
     runs = int(outcomes.runs[near].sum())
-    if runs < FEWEST_NEAR:
-        notes.append(f"rests on {runs} runs within a factor of {NEAR:g} of it, fewer than {FEWEST_NEAR}")
-    return both(*notes)
+    few = f"rests on {runs} runs within a factor of {NEAR:g} of it, fewer than {FEWEST_NEAR}"
+    return few if runs < FEWEST_NEAR else ""
 
 
 def _crossing(fit: tuple[Floats, Floats], q: float, range_: tuple[float, float], share: Floats) -> Floats:
@@ -155,20 +192,16 @@ def _crossing(fit: tuple[Floats, Floats], q: float, range_: tuple[float, float],
     return np.where(over, np.inf, np.where(under, 0.0, np.exp2(np.clip(np.where(np.isfinite(at), at, 0), -1000, 1000))))
 
 
-def resample(outcomes: Outcomes, w: Floats, stages: Stages, draws: int = DRAWS) -> tuple[Floats, Floats]:
+def resample(outcomes: Outcomes, draws: int = DRAWS) -> tuple[Floats, Floats]:
     """Weight of the runs of each item, and of its successes, in every bootstrap draw: (draws, items) each.
 
     A family drawn m times gives m times as many draws of its items as it has, an item drawn k times k times as many of
     its runs. Draws stand at (seed 0, name of the fit, BOOTSTRAP).
     """
     rng = generator(0, hash64("time_horizon"), Purpose.BOOTSTRAP)
-    families = bootstrap_weights(rng, outcomes.clusters, draws)
-    runs = outcomes.runs
-    if stages == "unit":
-        weight = families[:, outcomes.family] * w
-        return weight, weight * (outcomes.wins / runs)
-    copies = _items_within(rng, families.astype(np.int64), outcomes.family)
-    return copies * w, _runs_within(rng, copies, outcomes) * (w / runs)
+    families = bootstrap_weights(rng, outcomes.clusters, draws).astype(np.int64)
+    w, copies = published_weights(outcomes), _items_within(rng, families, outcomes.family)
+    return copies * w, _runs_within(rng, copies, outcomes) * (w / outcomes.runs)
 
 
 def _items_within(rng: np.random.Generator, families: Ints, family: Ints) -> Ints:
@@ -244,9 +277,9 @@ def _value(outcomes: Outcomes) -> float:
     """The published p_50 of one model, without its bootstrap."""
     if refusal(outcomes):
         return nan
-    x, w, share = np.log2(outcomes.length), published_weights(outcomes), outcomes.wins / outcomes.runs
-    fit = fit_logistic(x, w[None], (w * share)[None])
-    value = float(_crossing(fit, 0.5, (float(x.min()), float(x.max())), share[None])[0])
+    x = np.log2(outcomes.length)
+    fit, share = _whole(outcomes)
+    value = float(_crossing(fit, 0.5, (float(x.min()), float(x.max())), share)[0])
     return value if value > 0 else nan
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from deadreckon.instruments import INSTRUMENTS
+from deadreckon.instruments import INSTRUMENTS, OUTCOME_INSTRUMENTS
 from deadreckon.models import ABOUT, model_names
 from deadreckon.models.cards import shipped_line, shipped_names
 from deadreckon.scaffolds import scaffold_lines
@@ -21,6 +21,9 @@ PAIRED = (
     "self_conditioning_ratio",
     "excess_accumulated_error",
     "log_loss_identity",
+    "half_life",
+    "horizon_trend",
+    "horizon_doubling",
 )
 
 
@@ -51,7 +54,7 @@ NAMES: dict[str, Callable[[], dict[str, str]]] = {
     "scaffolds": scaffold_lines,
     "studies": lambda: dict(STUDIES),
     "recipes": lambda: {name: _recipe(name) for name in recipe_names()},
-    "readings": lambda: dict.fromkeys([*INSTRUMENTS, *PAIRED], "docs/glossary.md"),
+    "readings": lambda: dict.fromkeys([*INSTRUMENTS, *OUTCOME_INSTRUMENTS, *PAIRED], "docs/glossary.md"),
 }
 
 
