@@ -9,7 +9,7 @@ from scipy import special
 
 from deadreckon.contracts import Reading, nan
 from deadreckon.errors import NotEstimable
-from deadreckon.instruments.arm import Arm, Ints, Measure, both
+from deadreckon.instruments.arm import Arm, Bools, Measure, both
 from deadreckon.instruments.hazard import hazard
 from deadreckon.instruments.law_horizon import fit_outcomes, follow_up
 from deadreckon.instruments.lifetime_laws import Ends, Fitted, Law, ends_of_outcomes, fit_law
@@ -17,8 +17,7 @@ from deadreckon.instruments.outcomes import Outcomes
 from deadreckon.instruments.stats import LEVEL, Estimate, Floats, log_interval
 from deadreckon.instruments.survival import first_errors
 
-GROUPS = 3  # of runs by length
-FEWEST_IN_GROUP = 5  # runs that failed, and that succeeded, in each of them
+FEWEST_IN_HALF = 5  # runs that failed, and that succeeded, in each of them
 FEWEST_CLUSTERS = 20  # of a test whose size is that of large samples
 NO_INTERVAL = "a p-value has no interval"
 
@@ -94,44 +93,37 @@ def outcome_constancy_weibull(outcomes: Outcomes) -> Reading:
         shape = _fitted(outcomes, "weibull").log_shape()
     except NotEstimable as why:
         return measure.missing(outcomes, str(why))
-    t = abs(shape.value) / shape.variance**0.5
-    return _tested(measure, outcomes, 2 * float(special.stdtr(shape.clusters - 1, -t)))
+    return _tested(measure, outcomes, shape)
 
 
 def outcome_constancy_by_length(outcomes: Outcomes) -> Reading:
-    """p-value of one hazard for all lengths against one for each third of the information, in order of length.
+    """p-value of one hazard for all lengths against one for shorter and one for longer items.
 
-        T = d' V^-1 d,   (C - r) / (r (C - 1)) T ~ F(r, C - r),   r = 2
+        t = (ln lambda_2 - ln lambda_1) / se  against Student's t, C - 1 degrees of freedom,
 
-    d: ln rate of the second and third group less that of the first, V its covariance from the one-step jackknife over C
-    clusters. A run of length L tells (lambda L)^2 / (e^(lambda L) - 1) of ln lambda; groups of equal shares keep the
-    shortest items (all succeed) and the longest (all fail) from a group of their own. Source: Wald test with Hotelling's
-    F, Korn and Graubard, "Analysis of Health Surveys" (1999), ch. 3.
+    se from the one-step jackknife over C clusters. A run of length L tells (lambda L)^2 / (e^(lambda L) - 1) of ln
+    lambda; halves of that, in order of length, keep the shortest items (all succeed) and the longest (all fail) from a
+    group of their own. Where few runs fail among the short or succeed among the long ones it is refused, and just above
+    that its size is below 5%. Source of the jackknife: Bell and McCaffrey, Survey Methodology 28 (2002).
     """
-    method = "ln rates of thirds of the lengths, leave-one-item-out covariance, F; null: one hazard"
+    method = "ln rate of longer less that of shorter items / leave-one-item-out se, t; null: one hazard"
     measure = Measure("outcome_constancy_by_length", "p-value", method)
     try:
         ends, fitted = ends_of_outcomes(outcomes), _fitted(outcomes, "exponential")
-        third = _thirds(ends, fitted)
-        if third.max() < 1:
-            raise NotEstimable("too few distinct lengths for groups of them")
-        parts = [fit_law(ends.only(third == g), "exponential", FEWEST_IN_GROUP) for g in range(int(third.max()) + 1)]
+        longer = _longer(ends, fitted)
+        short, long = (fit_law(ends.only(half), "exponential", FEWEST_IN_HALF) for half in (~longer, longer))
     except NotEstimable as why:
         return measure.missing(outcomes, str(why))
-    return _tested(measure, outcomes, _equal_rates(parts, fitted.clusters))
+    apart = Estimate(long.c - short.c, long.influence[:, 0] - short.influence[:, 0], fitted.clusters)
+    return _tested(measure, outcomes, apart)
 
 
-def _equal_rates(parts: list[Fitted], clusters: int) -> float:
-    """p-value of the same c in every part."""
-    apart = np.array([part.c - parts[0].c for part in parts[1:]])
-    influence = np.stack([part.influence[:, 0] - parts[0].influence[:, 0] for part in parts[1:]], axis=1)
-    covariance = influence.T @ influence * clusters / (clusters - 1)
-    r = len(apart)
-    t = float(apart @ np.linalg.solve(covariance, apart)) * (clusters - r) / (r * (clusters - 1))
-    return float(special.fdtrc(r, clusters - r, t))
-
-
-def _tested(measure: Measure, outcomes: Outcomes, p: float) -> Reading:
+def _tested(measure: Measure, outcomes: Outcomes, estimate: Estimate) -> Reading:
+    """The p-value of 0 as the estimate's truth."""
+    t = abs(estimate.value) / estimate.variance**0.5 if estimate.variance > 0 else nan
+    p = 2 * float(special.stdtr(estimate.clusters - 1, -t))
+    if np.isnan(p):
+        return measure.missing(outcomes, "nothing varies between items")
     return Reading(
         measure.quantity, measure.unit, p, nan, nan, LEVEL, outcomes.items, measure.method, reason=NO_INTERVAL
     )
@@ -143,12 +135,12 @@ def _fitted(outcomes: Outcomes, law: Law) -> Fitted:
     return fit_outcomes(outcomes, law)
 
 
-def _thirds(ends: Ends, fitted: Fitted) -> Ints:
-    """(n,) 0, 1, 2: which third of the information about the rate, in order of length."""
+def _longer(ends: Ends, fitted: Fitted) -> Bools:
+    """(n,) whether a run's item is past the length up to which half of the information about the rate lies."""
     length = np.where(np.isfinite(ends.by), ends.by, ends.after)
     mean = length * np.exp(-fitted.c)
-    told = ends.weight * mean**2 / np.expm1(np.minimum(mean, 700))
+    told = ends.weight * mean**2 / np.expm1(np.clip(mean, 1e-12, 700))
     order = np.argsort(length, kind="stable")
-    before = np.cumsum(told[order]) - told[order] / 2
-    edges = length[order][np.searchsorted(before, before[-1] * np.arange(1, GROUPS) / GROUPS)]
-    return np.unique(np.searchsorted(edges, length, side="left"), return_inverse=True)[1].astype(np.int64)
+    so_far = np.cumsum(told[order])
+    longer: Bools = length > length[order][np.searchsorted(so_far, so_far[-1] / 2)]
+    return longer

@@ -109,12 +109,12 @@ def _families(family: pl.Series) -> Ints:
 def _with_defaults(table: pl.DataFrame) -> pl.DataFrame:
     fill = {"family": "", "weight": 1.0, "model": "", "released": None}
     extra = [pl.lit(value).alias(name) for name, value in fill.items() if name not in table.columns]
-    kinds = {"length": pl.Float64, "success": pl.Float64, "weight": pl.Float64, "family": pl.String, "model": pl.String}
+    numbers, words = ("length", "success", "weight"), ("family", "model")
     try:
-        rows = table.with_columns(extra).cast({name: kind for name, kind in kinds.items()})
+        rows = table.with_columns(extra).with_columns(pl.col(numbers).cast(pl.Float64), pl.col(words).cast(pl.String))
         if rows["released"].dtype == pl.String:
             rows = rows.with_columns(pl.col("released").str.to_date("%Y-%m-%d"))
-        rows = rows.with_columns(pl.col("released").cast(pl.Date), pl.col("family", "model").fill_null(""))
+        rows = rows.with_columns(pl.col("released").cast(pl.Date), pl.col(words).fill_null(""))
     except pl.exceptions.PolarsError as why:
         raise BadOption(
             f"outcome table: {str(why).splitlines()[0]}: numbers and dates (2025-03-19) are needed"
@@ -158,6 +158,8 @@ def outcomes_of(arm: Arm, steps: int | None = None, unknown: float = nan) -> Out
     outcome: censored is not failed. NotEstimable then, unless `unknown` says what to count it as: 0 and 1 give the two
     bounds. NotEstimable too where steps were forced: such a rollout is not the model's own.
     """
+    if steps is not None and steps < 1:
+        raise BadOption(f"steps={steps}: at least 1")
     if not arm.own.all():
         raise NotEstimable(f"{int((~arm.own).sum())} steps were forced: a rollout's end is not the model's own")
     first = first_errors(arm)
