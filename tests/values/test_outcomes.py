@@ -16,16 +16,14 @@ from deadreckon.contracts import Reading, nan
 from deadreckon.errors import BadOption, NotEstimable
 from deadreckon.instruments import INSTRUMENTS, OUTCOME_INSTRUMENTS, measure_outcomes, read
 from deadreckon.instruments.half_life import half_life
+from deadreckon.instruments.horizon_trend import at_the_front, horizon_doubling, horizon_trend
 from deadreckon.instruments.law_horizon import fitted_horizon, fitted_time_horizon
 from deadreckon.instruments.lifetime_laws import ends_of_outcomes, ends_of_steps, fit_law
 from deadreckon.instruments.outcomes import Outcomes, outcomes_of, read_models, read_outcomes
 from deadreckon.instruments.passes import pass_at_k, pass_hat_k, pass_hat_k_gap
 from deadreckon.instruments.survival import first_errors
 from deadreckon.instruments.time_horizon import (
-    at_the_front,
     fit_logistic,
-    horizon_doubling,
-    horizon_trend,
     published_weights,
     resample,
     time_horizon,
@@ -434,14 +432,15 @@ def test_exact_right_mass_needs_no_repeats() -> None:
 
 
 def test_a_bad_state_is_not_hidden_by_the_mean() -> None:
-    # one state in ten is right 20% of the time, the others always: the mean p, 0.92, says that votes will do
-    events = [("r" * 5 + ("r" if repeat < 4 else "s") + "r" * 4) for repeat in range(20)]
+    # one state in ten is right 10% of the time, the others always: the mean p, 0.91, says that votes will do
+    events = [("r" * 5 + ("r" if repeat < 2 else "s") + "r" * 4) for repeat in range(20)]
     frame = steps(*((item, life, "horizon") for item in range(12) for life in events))
     arm = read(frame, "repair")
-    assert run_right(0.92, 3, 100) > 0.9
+    assert run_right(0.91, 3, 100) > 0.9
     run = INSTRUMENTS["vote_run"](arm)
-    assert run.high < 0.01
-    assert "mean p alone, 0.92" in run.reason
+    assert run.value < 1e-3
+    assert run.high < run_right(0.91, 3, 100)
+    assert "mean p alone, 0.91" in run.reason
     assert INSTRUMENTS["vote_ahead"](arm).value == math.inf
     assert "12 of 120 states" in INSTRUMENTS["vote_never"](arm).reason
 
@@ -510,7 +509,8 @@ def test_degenerate_step_tables_give_reasons_and_no_false_certainty(name: str) -
             if math.isnan(reading.low):
                 assert reading.reason, reading
             else:
-                assert reading.low < reading.high or math.isinf(reading.high), reading
+                whole = name.startswith("horizon_") or name == "vote_ahead"  # a whole number can be certain
+                assert reading.low < reading.high or math.isinf(reading.high) or whole, reading
                 assert math.isnan(reading.value) or reading.low <= reading.value <= reading.high, reading
 
 

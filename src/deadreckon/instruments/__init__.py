@@ -21,7 +21,6 @@ from deadreckon.instruments import (
     cost,
     drift,
     forced,
-    half_life,
     hazard,
     law_horizon,
     passes,
@@ -34,6 +33,13 @@ from deadreckon.instruments.arm import Arm, read
 from deadreckon.instruments.conditioning import self_conditioning, self_conditioning_first, self_conditioning_ratio
 from deadreckon.instruments.drift import excess_accumulated_error, log_loss_identity
 from deadreckon.instruments.forced import survival_gap_by_step, survival_gap_constant, survival_gap_mixed
+from deadreckon.instruments.half_life import (
+    half_life,
+    outcome_constancy_by_length,
+    outcome_constancy_weibull,
+    outcome_half_life,
+)
+from deadreckon.instruments.horizon_trend import horizon_doubling, horizon_trend
 from deadreckon.instruments.outcomes import Outcomes, outcomes_of, read_models, read_outcomes
 
 __all__ = [
@@ -44,6 +50,9 @@ __all__ = [
     "OutcomeInstrument",
     "Outcomes",
     "excess_accumulated_error",
+    "half_life",
+    "horizon_doubling",
+    "horizon_trend",
     "log_loss_identity",
     "measure",
     "measure_outcomes",
@@ -121,9 +130,9 @@ OUTCOME_INSTRUMENTS: dict[str, OutcomeInstrument] = {
     "time_horizon_loglogistic_80": partial(law_horizon.fitted_time_horizon, law="loglogistic", q=0.8),
     "outcome_shape_weibull": law_horizon.outcome_shape,
     "outcome_shape_loglogistic": partial(law_horizon.outcome_shape, law="loglogistic"),
-    "outcome_constancy_weibull": half_life.outcome_constancy_weibull,
-    "outcome_constancy_by_length": half_life.outcome_constancy_by_length,
-    "outcome_half_life": half_life.outcome_half_life,
+    "outcome_constancy_weibull": outcome_constancy_weibull,
+    "outcome_constancy_by_length": outcome_constancy_by_length,
+    "outcome_half_life": outcome_half_life,
     "pass_hat_k": passes.pass_hat_k,
     "pass_at_k": passes.pass_at_k,
     "pass_hat_k_gap": passes.pass_hat_k_gap,

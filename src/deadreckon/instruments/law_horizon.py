@@ -13,6 +13,7 @@ from deadreckon.instruments.stats import mean_interval
 from deadreckon.instruments.survival import NO_STEPS, few_at_risk, first_errors
 from deadreckon.instruments.time_horizon import few_near, refusal
 
+LARGEST = 700.0  # ln of a length that a float still holds
 ONE_OUTCOME = (
     "one outcome a run cannot tell a hazard that falls with length from items with unequal constant hazards:"
     " a shape below 1 shows neither"
@@ -27,7 +28,8 @@ def follow_up(outcomes: Outcomes) -> float:
 def fitted_horizon(arm: Arm, law: Law, q: float = 0.5, *, extrapolate: bool = False) -> Reading:
     """H_q = min{n: S(n) <= q} of a named law fitted to first errors in steps. Named horizon_weibull_50 for q = 0.5.
 
-        S(n) = exp(-n/s) (exponential), exp(-(n/s)^k) (weibull), 1 / (1 + (n/s)^k) (loglogistic);  P(T = n) = S(n-1) - S(n)
+        S(n) = exp(-n/s) (exponential), exp(-(n/s)^k) (weibull), 1 / (1 + (n/s)^k) (loglogistic)
+        P(T = n) = S(n-1) - S(n)
 
     Within the steps followed only: past them "not reached" (inf), unless extrapolate=True asks for the law's word. The
     interval is that of ln t_q (t, items as clusters), rounded up to whole steps. It holds if the law does: Kaplan-Meier
@@ -123,8 +125,8 @@ def fit_outcomes(outcomes: Outcomes, law: Law) -> Fitted:
 def _horizon(fitted: Fitted, q: float) -> tuple[float, float, float]:
     """t_q and its interval."""
     at = fitted.log_horizon(q)
-    low, high = mean_interval(at)
-    return float(np.exp(at.value)), float(np.exp(low)), float(np.exp(high))
+    value, low, high = np.exp(np.minimum([at.value, *mean_interval(at)], LARGEST))
+    return float(value), float(low), float(high)
 
 
 def _within(at: tuple[float, float, float], end: float, past: float) -> tuple[float, float, float]:

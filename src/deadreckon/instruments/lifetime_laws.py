@@ -1,7 +1,7 @@
 """Laws of how long a run lasts, fitted to what is known of each: that it ended between two lengths, or after one.
 
-A first error in step n is an end in (n-1, n], a rollout censored after n steps an end in (n, inf]; one run of an item of
-length L that succeeds is an end in (L, inf], one that fails an end in (0, L] (current-status data).
+A first error in step n is an end in (n-1, n], a rollout censored after n steps an end in (n, inf]. One run of an item
+of length L is an end in (L, inf] where it succeeds and in (0, L] where it fails (current-status data).
 """
 
 from __future__ import annotations
@@ -71,7 +71,10 @@ def ends_of_outcomes(outcomes: Outcomes) -> Ends:
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """S(t) = G(z), z = shape ln t - c: G(z) = exp(-e^z) (weibull; exponential at shape 1), 1 / (1 + e^z) (loglogistic)."""
+    """S(t) = G(z), z = shape ln t - c.
+
+    G(z) = exp(-e^z) (weibull; exponential at shape 1) or 1 / (1 + e^z) (loglogistic).
+    """
 
     law: Law
     c: float
@@ -94,9 +97,10 @@ class Fitted:
 def fit_law(ends: Ends, law: Law, fewest: int = FEWEST) -> Fitted:
     """Weighted maximum likelihood, sum_r w_r ln[S(after_r) - S(by_r)], by Newton's method.
 
-    Influence by cluster: the one-step jackknife, -(H - H_i)^-1 s_i with s_i and H_i a cluster's score and Hessian. Source:
-    interval-censored likelihood, Turnbull, J. Royal Statistical Society B 38 (1976); jackknife: Bell and McCaffrey,
-    Survey Methodology 28 (2002). Raises NotEstimable where too few runs ended (or survived), or no maximum exists.
+    Influence by cluster: the one-step jackknife, -(H - H_i)^-1 s_i with s_i and H_i a cluster's score and Hessian.
+    Source: interval-censored likelihood, Turnbull, J. Royal Statistical Society B 38 (1976); jackknife: Bell and
+    McCaffrey, Survey Methodology 28 (2002). Raises NotEstimable where fewer than `fewest` runs ended, or lasted a
+    while, and where no maximum exists.
     """
     _enough(ends, fewest)
     free = slice(0, 1) if law == "exponential" else slice(0, 2)
@@ -153,30 +157,30 @@ def _influence(ends: Ends, score: Floats, hessian: Floats, free: slice) -> Float
 
 def _derivatives(ends: Ends, law: Law, at: Floats) -> tuple[Floats, Floats]:
     """Weighted first (n, 2) and second (n, 2, 2) derivatives of each run's log-likelihood at (c, shape)."""
-    sides = [_side(t, law, at) for t in (ends.after, ends.by)]
-    (s0, f0, g0, x0), (s1, f1, g1, x1) = sides
-    chance = np.maximum(s0 - s1, 1e-300)[:, None]
+    (s0, _, f0, g0, x0), (s1, done, f1, g1, x1) = (_side(t, law, at) for t in (ends.after, ends.by))
+    chance = np.where(ends.after > 0, s0 - s1, done)
+    chance = np.maximum(chance, 1e-300)[:, None]
     first = (f1[:, None] * x1 - f0[:, None] * x0) / chance
     second = (_outer(g1, x1) - _outer(g0, x0)) / chance[:, :, None] - first[:, :, None] * first[:, None, :]
     return first * ends.weight[:, None], second * ends.weight[:, None, None]
 
 
-def _side(t: Floats, law: Law, at: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """At each t: S, f = -dS/dz, df/dz, and dz/d(c, shape)."""
+def _side(t: Floats, law: Law, at: Floats) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+    """At each t: S, 1 - S to all digits, f = -dS/dz, df/dz, and dz/d(c, shape)."""
     inside = (t > 0) & np.isfinite(t)
     log_t = np.log(np.where(inside, t, 1.0))
     z = np.clip(at[1] * log_t - at[0], -700, 700)
     if law == "loglogistic":
-        s = special.expit(-z)
+        s, done = special.expit(-z), special.expit(z)
         f = s * (1 - s)
         g = f * (2 * s - 1)
     else:
         e = np.exp(np.minimum(z, 6.5))
-        s = np.exp(-e)
+        s, done = np.exp(-e), -np.expm1(-e)
         f, g = e * s, e * (1 - e) * s
     s = np.where(inside, s, np.where(t > 0, 0.0, 1.0))
     gradient = np.stack([-np.ones_like(log_t), log_t], axis=1)
-    return s, np.where(inside, f, 0.0), np.where(inside, g, 0.0), gradient
+    return s, np.where(inside, done, 1 - s), np.where(inside, f, 0.0), np.where(inside, g, 0.0), gradient
 
 
 def _outer(scale: Floats, x: Floats) -> Floats:

@@ -48,9 +48,9 @@ def pass_hat_k_gap(outcomes: Outcomes, k: int = 2) -> Reading:
 
     (pass^1)^k is what independent runs of equal items would give, too large by chance as the power of an estimate: the
     jackknife over items (families) takes that away and gives the interval, with Student's t. g the gap of all C
-    clusters, g_i without cluster i:  value = C g - (C-1) mean g_i,  variance = (C-1)/C sum (g_i - mean)^2.  The high end
-    is the higher of gap + t se and gap exp(t se / gap): like a variance, a gap is skewed to the right. Source: Quenouille
-    (1956); Efron, "The Jackknife, the Bootstrap and Other Resampling Plans" (1982), ch. 2 and 3.
+    clusters, g_i without cluster i:  value = C g - (C-1) mean g_i,  variance = (C-1)/C sum (g_i - mean)^2.  The high
+    end is the higher of gap + t se and gap exp(t se / gap): like a variance, a gap is skewed to the right. Source:
+    Quenouille (1956); Efron, "The Jackknife, the Bootstrap and Other Resampling Plans" (1982), ch. 2 and 3.
     """
     measure = Measure("pass_hat_k_gap", "probability", "difference of means over items, jackknife over items, t")
     try:
@@ -111,7 +111,7 @@ def _means(outcomes: Outcomes, values: Floats) -> list[Estimate]:
     parts = outcomes.weight[:, None] * (values - mean) / outcomes.weight.sum()
     influence = np.zeros((outcomes.clusters, values.shape[1]))
     np.add.at(influence, outcomes.family, parts)
-    return [Estimate(float(m), influence[:, i], outcomes.clusters) for i, m in enumerate(mean)]
+    return [Estimate(float(np.clip(m, 0, 1)), influence[:, i], outcomes.clusters) for i, m in enumerate(mean)]
 
 
 def _read(measure: Measure, outcomes: Outcomes, values: Floats, k: int) -> Reading:

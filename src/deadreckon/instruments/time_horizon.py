@@ -1,8 +1,7 @@
-"""The published time horizon of outcome tables: the length at which the fitted chance of success is q, and its trend."""
+"""The published time horizon of outcome tables: the length at which success has fallen to q."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -10,7 +9,7 @@ from scipy import special
 
 from deadreckon.contracts import Reading, nan
 from deadreckon.errors import BadOption
-from deadreckon.instruments.arm import Bools, Ints, Measure, both
+from deadreckon.instruments.arm import Ints, Measure, both
 from deadreckon.instruments.outcomes import Outcomes
 from deadreckon.instruments.stats import LEVEL, Estimate, Floats, bootstrap_weights, mean_interval
 from deadreckon.seeds import Purpose, generator, hash64
@@ -156,7 +155,8 @@ def refusal(outcomes: Outcomes) -> str:
 
 
 def _below(outcomes: Outcomes, q: float) -> str:
-    return f"below the shortest length, {outcomes.length.min():g} {outcomes.unit}: fitted success is under {q:g} even there"
+    shortest = f"{outcomes.length.min():g} {outcomes.unit}"
+    return f"below the shortest length, {shortest}: fitted success is under {q:g} even there"
 
 
 def _caveats(outcomes: Outcomes, value: float) -> str:
@@ -179,7 +179,7 @@ def few_near(outcomes: Outcomes, value: float) -> str:
 
 
 def _crossing(fit: tuple[Floats, Floats], q: float, range_: tuple[float, float], share: Floats) -> Floats:
-    """(draws,) length at which a curve falls to q: inf where it is above q to the end, 0 where below it from the start."""
+    """(draws,) length at which a curve falls to q: inf where it stays above q, 0 where it is below q from the start."""
     a, b = fit
     level = special.logit(q)
     alone = np.isnan(a)
@@ -224,78 +224,11 @@ def _runs_within(rng: np.random.Generator, copies: Ints, outcomes: Outcomes) -> 
     return won
 
 
-def at_the_front(days: Floats, horizons: Floats) -> Bools:
-    """(models,) whose horizon is at least that of every model released before it or on its day."""
-    earlier = days[None, :] <= days[:, None]
-    best = np.where(earlier, horizons[None, :], -np.inf).max(axis=1)
-    front: Bools = horizons >= best
-    return front
-
-
-def horizon_trend(models: Sequence[Outcomes]) -> Reading:
-    """Doublings of the time horizon a day: slope of log2 p_50 on release date, least squares over the front.
-
-    The front: models whose p_50 is at least the running maximum at their release. Interval by Student's t with
-    models - 2 degrees of freedom, so three models or more: models are the unit, and what their p_50 lack in precision
-    is part of their scatter about the line. Source: as `time_horizon`.
-    """
-    measure = Measure("horizon_trend", "doublings per day", "least squares of log2 time_horizon_50 on release date")
-    every = Models(models)
-    undated = [outcomes.model for outcomes in models if outcomes.released is None]
-    if undated:
-        return measure.missing(every, f"no release date for {', '.join(undated[:4])}")
-    found = np.array([_value(outcomes) for outcomes in models])
-    kept = np.isfinite(found)
-    days = np.array([float(o.released.toordinal()) for o in models if o.released is not None])[kept]
-    front = at_the_front(days, found[kept])
-    n = int(front.sum())
-    note = f"{n} of {len(models)} models at the front"
-    if not kept.all():
-        note += f"; {int((~kept).sum())} without a time_horizon_50 left out"
-    if n < 3 or len(np.unique(days[front])) < 3:
-        return measure.missing(every, f"{note}: a trend needs three models on three dates")
-    x, y = days[front] - days[front].mean(), np.log2(found[kept][front])
-    slope = float(x @ y / (x @ x))
-    rest = y - y.mean() - slope * x
-    error = float(np.sqrt(rest @ rest / (n - 2) / (x @ x)))
-    if error < 1e-12 * abs(slope):
-        return measure.missing(every, f"{note}: they lie on the line exactly, and no scatter tells how sure it is")
-    half = float(special.stdtrit(n - 2, 0.5 + LEVEL / 2)) * error
-    return Reading(
-        measure.quantity, measure.unit, slope, slope - half, slope + half, LEVEL, n, measure.method, reason=note
-    )
-
-
-class Models:
-    """The models of a trend as its units."""
-
-    def __init__(self, models: Sequence[Outcomes]):
-        self.items = self.clusters = len(models)
-
-
-def _value(outcomes: Outcomes) -> float:
-    """The published p_50 of one model, without its bootstrap."""
+def published_value(outcomes: Outcomes) -> float:
+    """The published p_50, within the lengths observed, without its interval; nan where there is none."""
     if refusal(outcomes):
         return nan
     x = np.log2(outcomes.length)
     fit, share = _whole(outcomes)
     value = float(_crossing(fit, 0.5, (float(x.min()), float(x.max())), share)[0])
     return value if value > 0 else nan
-
-
-def horizon_doubling(models: Sequence[Outcomes]) -> Reading:
-    """Days in which the time horizon doubles, 1 / `horizon_trend`; the interval is that of the slope, turned over.
-
-    A slope interval that reaches 0 leaves the time without an upper end (inf); a slope at or below 0 has none at all.
-    """
-    trend = horizon_trend(models)
-    measure = Measure("horizon_doubling", "days", trend.method)
-    units = Models(models)
-    if np.isnan(trend.value):
-        return measure.missing(units, trend.reason)
-    if trend.value <= 0:
-        return measure.missing(units, both(trend.reason, "the time horizon does not grow"))
-    low, high = 1 / trend.high, 1 / trend.low if trend.low > 0 else np.inf
-    return Reading(
-        measure.quantity, measure.unit, 1 / trend.value, low, high, LEVEL, trend.n, measure.method, reason=trend.reason
-    )

@@ -43,10 +43,10 @@ def fewest_ahead(p: float, steps: int, target: float) -> float:
 
 
 def orders(n: int, right: int, k: int) -> tuple[float, float, float]:
-    """Over all orders of n answers, `right` of them right: share with right k ahead first, share with none, samples used.
+    """Over all orders of n answers: share with the right one k ahead first, share with none, samples used.
 
-    The walk goes up where the next answer is right; after s answers at height d there were (s + d) / 2 right ones, and
-    the next is right with chance (right - (s + d) / 2) / (n - s).
+    `right` of the n are right. The walk goes up where the next answer is right; after s answers at height d there were
+    (s + d) / 2 right ones, and the next is right with chance (right - (s + d) / 2) / (n - s).
     """
     height = np.arange(-k, k + 1)
     at = (height == 0).astype(float)

@@ -105,7 +105,8 @@ def vote_never(arm: Arm) -> Reading:
     both unbiased: mean of c/n and of c(c-1) / (n(n-1)), c errors in n repeats; the share is P(e >= 1/2). The share of
     states with c/n >= 1/2 would count chance as difference. The reason names how many states are shown to be so.
     """
-    measure = Measure("vote_never", "share of states", "Beta law with unbiased moments, item-clustered Clopper-Pearson")
+    method = "Beta law with unbiased moments, item-clustered Clopper-Pearson"
+    measure = Measure("vote_never", "share of states", method)
     try:
         seen = states(arm)
         share = seen.mean((seen.chance <= 0.5).astype(float)) if seen.exact else _beta_share(seen)
@@ -120,8 +121,8 @@ def _measurable(arm: Arm, k: int) -> States:
     seen = states(arm)
     if seen.undecided(k) > MOST_UNDECIDED:
         raise NotEstimable(
-            f"{seen.least} to {int(seen.n.max())} repeats of a state leave {seen.undecided(k):.0%} of the votes open at "
-            f"k = {k}: more repeats are needed"
+            f"{seen.least} to {int(seen.n.max())} repeats of a state leave {seen.undecided(k):.0%} of the votes open "
+            f"at k = {k}: more repeats are needed"
         )
     return seen
 

@@ -1,9 +1,10 @@
-"""Planted truths for outcome tables: time horizons, laws in length, pass^k, and votes."""
+"""Planted truths for outcome tables: time horizons, their trend, laws in length and in steps."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from functools import partial
 
 import numpy as np
@@ -11,16 +12,20 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import special
 
-from deadreckon.contracts import Reading
-from deadreckon.instruments import voting
+from deadreckon.contracts import Reading, nan
 from deadreckon.instruments.arm import read
-from deadreckon.instruments.half_life import outcome_constancy_by_length, outcome_constancy_weibull, outcome_half_life
+from deadreckon.instruments.half_life import (
+    half_life,
+    outcome_constancy_by_length,
+    outcome_constancy_weibull,
+    outcome_half_life,
+)
+from deadreckon.instruments.horizon_trend import horizon_doubling, horizon_trend
 from deadreckon.instruments.law_horizon import fitted_horizon, fitted_time_horizon, outcome_shape
 from deadreckon.instruments.lifetime_laws import Law
 from deadreckon.instruments.outcomes import Outcomes, read_outcomes
-from deadreckon.instruments.passes import pass_hat_k, pass_hat_k_gap, pass_at_k
 from deadreckon.instruments.time_horizon import fit_logistic, time_horizon
-from deadreckon.instruments.vote_walk import step_right, votes_per_step
+from deadreckon.validation import planted
 from deadreckon.validation.case import Case
 
 Floats = NDArray[np.float64]
@@ -148,64 +153,88 @@ def law_truth(law: Law, at: tuple[float, float]) -> dict[str, float]:
     }
 
 
-# --- Repeats ----------------------------------------------------------------------------------------------
+def sample_steps(cell: planted.Cell, rng: np.random.Generator) -> Mapping[str, Reading]:
+    """A Weibull (at shape 1 an exponential) law fitted to first errors in steps."""
+    arm = read(planted.lifetimes(cell, rng), "stop")
+    law: Law = "exponential" if cell.shape == 1 else "weibull"
+    readings = {f"horizon_{law}_{round(100 * q)}": fitted_horizon(arm, law, q) for q in (0.5, 0.8)}
+    return readings if law == "weibull" else readings | {"half_life": half_life(arm, ALLOWED)}
 
 
-def sample_passes(plan: Plan, law: tuple[float, float], k: int, rng: np.random.Generator) -> Mapping[str, Reading]:
-    """Items whose chance of success follows a Beta law; items of a family share half of their luck."""
-    luck = special.ndtr(shared(Plan(plan.items, 1, plan.family, float(plan.family > 1)), rng)[:, 0])
-    p = special.betaincinv(law[0], law[1], luck)
-    outcomes = outcome_table(plan, np.ones(plan.items), rng.random((plan.items, plan.runs)) < p[:, None])
-    return {
-        "pass_hat_k": pass_hat_k(outcomes, k),
-        "pass_at_k": pass_at_k(outcomes, k),
-        "pass_hat_k_gap": pass_hat_k_gap(outcomes, k),
-    }
+ALLOWED = tuple(Reading(name, "p-value", 1.0, nan, nan, 0.95, 0, "planted") for name in ("by shape", "by step"))
 
 
-def passes_truth(law: tuple[float, float], k: int) -> dict[str, float]:
-    """E[p^k] = B(a+k, b) / B(a, b) of the Beta law, and likewise for failures."""
-    a, b = law
-    every = float(np.exp(special.betaln(a + k, b) - special.betaln(a, b)))
-    none = float(np.exp(special.betaln(a, b + k) - special.betaln(a, b)))
-    return {"pass_hat_k": every, "pass_at_k": 1 - none, "pass_hat_k_gap": every - (a / (a + b)) ** k}
+def steps_truth(cell: planted.Cell) -> dict[str, float]:
+    """First n with exp(-(n h)^shape) <= q."""
+    law = "exponential" if cell.shape == 1 else "weibull"
+    at = {q: float(np.ceil(np.log(1 / q) ** (1 / cell.shape) / cell.h - 1e-9)) for q in (0.5, 0.8)}
+    truth = {f"horizon_{law}_{round(100 * q)}": n for q, n in at.items()}
+    return truth if law == "weibull" else truth | {"half_life": float(np.log(2) / cell.h)}
 
 
-# --- Votes ------------------------------------------------------------------------------------------------
-
-STEPS = 20  # a rollout of `teacher_forced`
-
-
-def teacher_forced(plan: Plan, law: tuple[float, float], rng: np.random.Generator) -> pl.DataFrame:
-    """A step table under repair: the error of each state follows a Beta law; an item's states are alike."""
-    z = shared(Plan(plan.items, STEPS, 1, plan.alike), rng)
-    error = special.betaincinv(law[0], law[1], special.ndtr(z))
-    wrong = rng.random((plan.items, plan.runs, STEPS)) < error[:, None, :]
-    item, rollout, t = (axis.ravel() for axis in np.indices(wrong.shape))
-    columns = {"item": item, "rollout": rollout, "t": t, "event": np.where(wrong.ravel(), "slip", "right")}
-    last = pl.when(pl.col("t") == STEPS - 1).then(pl.lit("horizon")).alias("stop")
-    return pl.DataFrame(columns).with_columns(last)
+def sample_trend(plan: Plan, models: int, rng: np.random.Generator) -> Mapping[str, Reading]:
+    """Models a quarter of a year apart whose half-length doubles every DOUBLING days, with a scatter of its own."""
+    first = date(2022, 1, 1)
+    found = []
+    for m in range(models):
+        half = 4 * 2 ** (91 * m / DOUBLING + SCATTER * rng.standard_normal())
+        when = first + timedelta(days=91 * m)
+        found.append(replace(by_law(plan, "loglogistic", (half, 1.0), rng), model=f"m{m}", released=when))
+    return {"horizon_trend": horizon_trend(found), "horizon_doubling": horizon_doubling(found)}
 
 
-def sample_votes(plan: Plan, law: tuple[float, float], k: int, rng: np.random.Generator) -> Mapping[str, Reading]:
-    """What a vote would do, from the repeats of each state."""
-    arm = read(teacher_forced(plan, law, rng), "repair")
-    return {
-        "vote_right": voting.vote_right(arm, k),
-        "vote_run": voting.vote_run(arm, k, STEPS),
-        "vote_cost": voting.vote_cost(arm, k),
-        "vote_never": voting.vote_never(arm),
-    }
+DOUBLING, SCATTER = 150.0, 0.1  # days; in doublings, about the line: too little to push a model off the front
 
 
-def votes_truth(law: tuple[float, float], k: int) -> dict[str, float]:
-    """Means over the Beta law of a state's error, by Gauss-Jacobi quadrature; P(e >= 1/2) in closed form."""
-    x, w = special.roots_jacobi(NODES, law[1] - 1, law[0] - 1)
-    p, w = 1 - (x + 1) / 2, w / w.sum()
-    right = float(w @ step_right(p, k))
-    return {
-        "vote_right": right,
-        "vote_run": right**STEPS,
-        "vote_cost": float(w @ votes_per_step(p, k)),
-        "vote_never": float(1 - special.betainc(law[0], law[1], 0.5)),
-    }
+# --- The grid ---------------------------------------------------------------------------------------------
+
+PUBLISHED = frozenset({"time_horizon_50"})  # three stages of resampling: conservative by design
+TESTS = frozenset({"outcome_constancy_weibull", "outcome_constancy_by_length"})
+PLANS = (Plan(20, 8), Plan(50, 8, 1, 0.3), Plan(200, 4, 4, 0.3), Plan(500, 2, 1, 0.1), Plan(2000, 1))
+
+
+def _horizons() -> Iterator[Case]:
+    at = (32.0, 1.0)
+    for plan in PLANS:
+        yield Case(
+            "time horizon", plan.cell(), plan.units, partial(sample_horizon, plan, at), horizon_truth(at), frozenset(),
+            PUBLISHED,
+        )  # fmt: skip
+
+
+def _laws() -> Iterator[Case]:
+    planted_laws: tuple[tuple[Law, float, float], ...] = (
+        ("exponential", 64.0, 1.0),
+        ("weibull", 32.0, 0.6),
+        ("weibull", 32.0, 1.6),
+        ("loglogistic", 32.0, 1.0),
+    )
+    for plan in PLANS:
+        for law, scale, shape in planted_laws:
+            yield Case(
+                f"{law} in length", f"{plan.cell()} shape={shape:g}", plan.units,
+                partial(sample_law, plan, law, (scale, shape)), law_truth(law, (scale, shape)),
+                TESTS if law == "exponential" else frozenset(), frozenset({"outcome_constancy_by_length"}),
+            )  # fmt: skip
+
+
+def _steps() -> Iterator[Case]:
+    for shape in (0.6, 1.0, 1.8):
+        for items, rollouts in ((50, 4), (200, 1)):
+            cell = planted.Cell(0.1, 0.0, items, rollouts, 30, shape=shape)
+            truth = steps_truth(cell)
+            yield Case(
+                "law in steps", f"items={items} rollouts={rollouts} shape={shape:g}", items,
+                partial(sample_steps, cell), truth, frozenset(), frozenset(truth) - {"half_life"},
+            )  # fmt: skip
+
+
+def _trends() -> Iterator[Case]:
+    truth = {"horizon_trend": 1 / DOUBLING, "horizon_doubling": DOUBLING}
+    for models in (5, 12):
+        plan = Plan(100, 4)
+        sample = partial(sample_trend, plan, models)
+        yield Case("horizon trend", f"models={models} {plan.cell()}", models, sample, truth)
+
+
+CASES: list[Case] = [*_horizons(), *_laws(), *_steps(), *_trends()]
