@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import special
 
 from deadreckon.contracts import Curve, Reading
 from deadreckon.errors import BadOption, NotEstimable
@@ -49,8 +50,9 @@ def pass_hat_k_gap(outcomes: Outcomes, k: int = 2) -> Reading:
     (pass^1)^k is what independent runs of equal items would give, too large by chance as the power of an estimate: the
     jackknife over items (families) takes that away and gives the interval, with Student's t. g the gap of all C
     clusters, g_i without cluster i:  value = C g - (C-1) mean g_i,  variance = (C-1)/C sum (g_i - mean)^2.  The high
-    end is the higher of gap + t se and gap exp(t se / gap): like a variance, a gap is skewed to the right. Source:
-    Quenouille (1956); Efron, "The Jackknife, the Bootstrap and Other Resampling Plans" (1982), ch. 2 and 3.
+    end is the higher of gap + t se and gap exp(t se / gap): like a variance, a gap is skewed to the right; se is at
+    least what it is where all items are alike. Source: Quenouille (1956); Efron, "The Jackknife, the Bootstrap and
+    Other Resampling Plans" (1982), ch. 2 and 3.
     """
     measure = Measure("pass_hat_k_gap", "probability", "difference of means over items, jackknife over items, t")
     try:
@@ -72,11 +74,24 @@ def pass_hat_k_gap(outcomes: Outcomes, k: int = 2) -> Reading:
     clusters = outcomes.clusters
     gap = clusters * (both_ / weight_ - (p_ / weight_) ** k) - (clusters - 1) * left_out.mean()
     spread = (clusters - 1) / clusters * ((left_out - left_out.mean()) ** 2).sum()
+    spread = max(float(spread), _chance_alone(outcomes, p_ / weight_, k))
     low, high = (float(end) for end in mean_intervals(np.array(gap), np.array(spread), clusters))
     if gap > 0:
         high = max(high, float(gap * np.exp(min((high - gap) / gap, 50.0))))
     sides = f"k = {k}: pass^k {both_ / weight_:.3g}, (pass^1)^k {both_ / weight_ - gap:.3g}"
     return measure.reading(outcomes, gap, (low, min(high, 1.0)), sides)
+
+
+def _chance_alone(outcomes: Outcomes, p: float, k: int) -> float:
+    """Variance of the gap where every item has the same p: sum_i w_i^2 sum_j C(k,j)^2 p^(2k-2j) (pq)^j / C(n_i,j).
+
+    w_i item weights of sum 1, j = 2 ... k: what is left of pass^k once the mean is known. Source: Hoeffding, Annals of
+    Mathematical Statistics 19 (1948).
+    """
+    j = np.arange(2, k + 1)
+    size = special.comb(k, j) ** 2 * p ** (2 * (k - j)) * (p * (1 - p)) ** j
+    share = outcomes.weight / outcomes.weight.sum()
+    return float((share**2 * (size / special.comb(outcomes.runs[:, None], j)).sum(axis=1)).sum())
 
 
 def _clusters_with(outcomes: Outcomes, which: Bools) -> int:

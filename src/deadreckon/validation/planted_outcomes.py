@@ -31,7 +31,6 @@ from deadreckon.validation.case import Case
 Floats = NDArray[np.float64]
 
 LONGEST = 10.0  # log2 of the longest length planted; the shortest is 1
-NODES = 200
 
 
 @dataclass(frozen=True, slots=True)
