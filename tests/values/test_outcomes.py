@@ -29,7 +29,7 @@ from deadreckon.instruments.time_horizon import (
     time_horizon,
 )
 from deadreckon.instruments.vote_walk import fewest_ahead, orders, run_right, step_right, votes_per_step
-from deadreckon.validation import planted, planted_outcomes
+from deadreckon.validation import planted, planted_outcomes, planted_repeats
 from deadreckon.validation.planted import Cell
 from deadreckon.validation.planted_outcomes import Plan
 
@@ -443,6 +443,12 @@ def test_a_bad_state_is_not_hidden_by_the_mean() -> None:
     assert "mean p alone, 0.91" in run.reason
     assert INSTRUMENTS["vote_ahead"](arm).value == math.inf
     assert "12 of 120 states" in INSTRUMENTS["vote_never"](arm).reason
+
+
+def test_the_chance_in_few_repeats_is_not_counted_as_bad_states() -> None:
+    law = (1.0, 9.0)  # of a state's error: P(e >= 1/2) = 0.5^9; with 4 repeats 2 errors are seen far more often
+    arm = read(planted_repeats.teacher_forced(Plan(400, 4), law, np.random.default_rng(9)), "repair")
+    assert INSTRUMENTS["vote_never"](arm).value == pytest.approx(0.5**9, rel=0.5)
 
 
 def test_too_few_repeats_are_refused_for_a_vote() -> None:

@@ -18,10 +18,11 @@ from deadreckon.instruments.stats import (
     mean_interval,
     proportion_interval,
 )
-from deadreckon.instruments.vote_walk import fewest_ahead, run_right
+from deadreckon.instruments.vote_walk import fewest_ahead, run_right, step_right
 
 MOST_UNDECIDED = 0.05  # share of votes that the repeats at hand may leave open
 MOST_AHEAD = 50
+FEWEST_CLUSTERS = 50  # below it the interval of a share far out in a fitted law holds too seldom
 
 
 def vote_right(arm: Arm, k: int = 3) -> Reading:
@@ -30,8 +31,8 @@ def vote_right(arm: Arm, k: int = 3) -> Reading:
     From right_mass where the table holds it. Otherwise from the n repeats of each state: the share of the orders of its
     answers in which the right one comes k ahead first is unbiased for the chance that n samples decide the vote
     rightly, whatever law the p follow, and the share of orders that decide nothing bounds the rest. The interval runs
-    from the low end of the first to the high end of both together; the value shares the rest in proportion. Refused
-    where more than 5% stay undecided. The curve has x = k. Rule repair: every state is reached, and is the expert's.
+    from the low end of the first to the high end of both together; the value settles the rest at each state's own
+    p. Refused where more than 5% stay undecided. The curve has x = k. Rule repair: every state is reached, and is the expert's.
     """
     measure = Measure("vote_right", "probability", "exact over orders of repeats, item-clustered Clopper-Pearson")
     try:
@@ -112,6 +113,9 @@ def vote_never(arm: Arm) -> Reading:
         share = seen.mean((seen.chance <= 0.5).astype(float)) if seen.exact else _beta_share(seen)
     except NotEstimable as why:
         return measure.missing(arm, str(why))
+    if not seen.exact and share.clusters < FEWEST_CLUSTERS:
+        few = f"{share.clusters} items or families: an interval of a share this far out needs {FEWEST_CLUSTERS}"
+        return measure.reading(arm, share.value, (nan, nan), both(_worst(seen), few))
     return measure.reading(arm, share.value, _ends(share), _worst(seen))
 
 
@@ -138,11 +142,9 @@ def _most_ahead(seen: States, wanted: int) -> int:
 def _vote(seen: States, k: int) -> tuple[float, float, float]:
     """Chance that a vote is right, with its interval."""
     right, open_, _ = seen.walk(k)
-    least, most = seen.mean(right), seen.mean(right + open_)
-    wrong = 1 - most.value
-    value = least.value + (most.value - least.value) * least.value / max(least.value + wrong, 1e-300)
-    low, high = _ends(least)[0], _ends(most)[1]
-    return value, low, high
+    guess = step_right((seen.right + 0.5) / (seen.n + 1), k)
+    value, most = seen.mean(right + open_ * guess).value, seen.mean(right + open_)
+    return value, _ends(seen.mean(right))[0], _ends(most)[1]
 
 
 def _ends(share: Estimate) -> tuple[float, float]:
