@@ -160,8 +160,10 @@ def train(
 ) -> None:
     """Train a small model from a recipe; a killed run resumes to the same weights."""
     from deadreckon.train.fit import train as fit
+    from deadreckon.train.fit import use_threads
 
-    path = fit(recipe, out, seed=seed, threads=threads)
+    use_threads(threads)
+    path = fit(recipe, out, seed=seed)
     typer.echo(f"{path}: use it as gpt:{path}")
 
 

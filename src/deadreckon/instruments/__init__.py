@@ -1,8 +1,9 @@
 """Instruments: pure functions from one arm's step table to Readings.
 
 ``measure(table, on_error="accept")`` takes every reading that one table allows; the rest come back as "not
-estimable" with the reason. Instruments that compare two tables are functions of their own: `survival_gap_mixed`,
-`self_conditioning`, `excess_accumulated_error` and their like.
+estimable" with the reason. ``measure_outcomes(table, "minutes")`` does so for an outcome table, one row a run.
+Instruments that take more than one table are functions of their own: `survival_gap_mixed`, `self_conditioning`,
+`excess_accumulated_error`, `horizon_trend` and their like.
 """
 
 from __future__ import annotations
@@ -15,7 +16,19 @@ import polars as pl
 
 from deadreckon.contracts import Reading
 from deadreckon.errors import BadOption
-from deadreckon.instruments import calibration, cost, drift, forced, hazard, recovery, survival
+from deadreckon.instruments import (
+    calibration,
+    cost,
+    drift,
+    forced,
+    hazard,
+    law_horizon,
+    passes,
+    recovery,
+    survival,
+    time_horizon,
+    voting,
+)
 from deadreckon.instruments.anytime import (
     difference_anytime,
     e_value_below,
@@ -29,6 +42,13 @@ from deadreckon.instruments.compare import compare_arms
 from deadreckon.instruments.conditioning import self_conditioning, self_conditioning_first, self_conditioning_ratio
 from deadreckon.instruments.drift import excess_accumulated_error, log_loss_identity
 from deadreckon.instruments.forced import survival_gap_by_step, survival_gap_constant, survival_gap_mixed
+from deadreckon.instruments.half_life import (
+    half_life,
+    outcome_constancy_by_length,
+    outcome_constancy_weibull,
+    outcome_half_life,
+)
+from deadreckon.instruments.horizon_trend import horizon_doubling, horizon_trend
 from deadreckon.instruments.multiplicity import (
     benjamini_hochberg,
     benjamini_yekutieli,
@@ -36,6 +56,7 @@ from deadreckon.instruments.multiplicity import (
     bonferroni_level,
     holm,
 )
+from deadreckon.instruments.outcomes import Outcomes, outcomes_of, read_models, read_outcomes
 from deadreckon.instruments.predict import predictions
 from deadreckon.instruments.rank_tests import log_rank, log_rank_stratified
 from deadreckon.instruments.scores import (
@@ -51,8 +72,11 @@ from deadreckon.instruments.scores import (
 
 __all__ = [
     "INSTRUMENTS",
+    "OUTCOME_INSTRUMENTS",
     "Arm",
     "Instrument",
+    "OutcomeInstrument",
+    "Outcomes",
     "Score",
     "benjamini_hochberg",
     "benjamini_yekutieli",
@@ -63,8 +87,11 @@ __all__ = [
     "difference_anytime",
     "e_value_below",
     "excess_accumulated_error",
+    "half_life",
     "hazard_score",
     "holm",
+    "horizon_doubling",
+    "horizon_trend",
     "log_loss_identity",
     "log_rank",
     "log_rank_stratified",
@@ -72,11 +99,15 @@ __all__ = [
     "mean_anytime_bernstein",
     "mean_score",
     "measure",
+    "measure_outcomes",
     "occupancy_score",
+    "outcomes_of",
     "p_anytime_below",
     "p_anytime_difference",
     "predictions",
     "read",
+    "read_models",
+    "read_outcomes",
     "self_conditioning",
     "self_conditioning_first",
     "self_conditioning_ratio",
@@ -123,6 +154,39 @@ INSTRUMENTS: dict[str, Instrument] = {
     "brier_uncertainty": calibration.brier_uncertainty,
     "ece_debiased": calibration.ece_debiased,
     "cost_per_right_step": cost.cost_per_right_step,
+    # named laws, and votes
+    "horizon_exponential_50": partial(law_horizon.fitted_horizon, law="exponential"),
+    "horizon_exponential_80": partial(law_horizon.fitted_horizon, law="exponential", q=0.8),
+    "horizon_weibull_50": partial(law_horizon.fitted_horizon, law="weibull"),
+    "horizon_weibull_80": partial(law_horizon.fitted_horizon, law="weibull", q=0.8),
+    "horizon_loglogistic_50": partial(law_horizon.fitted_horizon, law="loglogistic"),
+    "horizon_loglogistic_80": partial(law_horizon.fitted_horizon, law="loglogistic", q=0.8),
+    "vote_right": voting.vote_right,
+    "vote_run": voting.vote_run,
+    "vote_ahead": voting.vote_ahead,
+    "vote_cost": voting.vote_cost,
+    "vote_never": voting.vote_never,
+}
+
+OutcomeInstrument = Callable[[Outcomes], Reading]
+
+OUTCOME_INSTRUMENTS: dict[str, OutcomeInstrument] = {
+    "time_horizon_50": time_horizon.time_horizon,
+    "time_horizon_80": partial(time_horizon.time_horizon, q=0.8),
+    "time_horizon_exponential_50": partial(law_horizon.fitted_time_horizon, law="exponential"),
+    "time_horizon_exponential_80": partial(law_horizon.fitted_time_horizon, law="exponential", q=0.8),
+    "time_horizon_weibull_50": partial(law_horizon.fitted_time_horizon, law="weibull"),
+    "time_horizon_weibull_80": partial(law_horizon.fitted_time_horizon, law="weibull", q=0.8),
+    "time_horizon_loglogistic_50": partial(law_horizon.fitted_time_horizon, law="loglogistic"),
+    "time_horizon_loglogistic_80": partial(law_horizon.fitted_time_horizon, law="loglogistic", q=0.8),
+    "outcome_shape_weibull": law_horizon.outcome_shape,
+    "outcome_shape_loglogistic": partial(law_horizon.outcome_shape, law="loglogistic"),
+    "outcome_constancy_weibull": outcome_constancy_weibull,
+    "outcome_constancy_by_length": outcome_constancy_by_length,
+    "outcome_half_life": outcome_half_life,
+    "pass_hat_k": passes.pass_hat_k,
+    "pass_at_k": passes.pass_at_k,
+    "pass_hat_k_gap": passes.pass_hat_k_gap,
 }
 
 
@@ -140,3 +204,12 @@ def measure(table: pl.DataFrame, *, on_error: str = "accept", by: str | None = N
     for (group,), part in sorted(table.group_by(by), key=lambda pair: str(pair[0][0])):
         readings += [replace(reading, by=str(group)) for reading in measure(part, on_error=on_error)]
     return readings
+
+
+def measure_outcomes(table: pl.DataFrame, unit: str) -> list[Reading]:
+    """Every reading of an outcome table, model by model where it has a column model; unit: of length ("minutes").
+
+    Raises BadOption where the table does not hold what `read_outcomes` needs.
+    """
+    arms = read_models(table, unit) if "model" in table.columns else [read_outcomes(table, unit)]
+    return [replace(take(arm), by=arm.model) for arm in arms for take in OUTCOME_INSTRUMENTS.values()]

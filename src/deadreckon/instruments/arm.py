@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import polars as pl
@@ -151,6 +152,20 @@ def both(*reasons: str) -> str:
     return "; ".join(filter(None, reasons))
 
 
+class Units(Protocol):
+    """What a reading counts: an `Arm`, or the `Outcomes` of one."""
+
+    @property
+    def items(self) -> int:
+        """How many items."""
+        ...
+
+    @property
+    def clusters(self) -> int:
+        """How many resampling units: families where families are given, else items."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Measure:
     """What a reading is called, in which unit, and how it was got."""
@@ -160,7 +175,7 @@ class Measure:
     method: str
 
     def reading(
-        self, arm: Arm, value: float, interval: tuple[float, float], reason: str = "", curve: Curve | None = None
+        self, arm: Units, value: float, interval: tuple[float, float], reason: str = "", curve: Curve | None = None
     ) -> Reading:
         """The reading; an interval that is not there is explained, by few items if by nothing else."""
         low, high = (float(end) for end in interval)
@@ -173,7 +188,7 @@ class Measure:
             self.quantity, self.unit, float(value), low, high, LEVEL, arm.items, self.method, "", reason, curve
         )
 
-    def missing(self, arm: Arm, reason: str) -> Reading:
+    def missing(self, arm: Units, reason: str) -> Reading:
         """Not estimable, and why."""
         return Reading(self.quantity, self.unit, nan, nan, nan, LEVEL, arm.items, self.method, "", reason)
 

@@ -13,6 +13,7 @@ from deadreckon.instruments.stats import Floats, Product, product_limit, proport
 KAPLAN_MEIER = "Kaplan-Meier, item-clustered effective-size Clopper-Pearson"
 NO_STEPS = "no step of the model's own: nothing was at risk"
 HORIZONS = (0.5, 0.8)
+FEWEST_AT_RISK = 20  # rollouts that a horizon should rest on
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,10 +172,15 @@ def horizon(arm: Arm, q: float = 0.5) -> Reading:
     low = min(low, first.reach + 1.0)
     if np.isnan(s.low).all():
         low = high = nan
-    reason = _caveats(arm)
-    if np.isinf(value):
-        reason = both(f"not reached within {first.reach} steps", reason)
-    return measure.reading(arm, value, (low, high), reason)
+    note = f"not reached within {first.reach} steps" if np.isinf(value) else few_at_risk(first, value)
+    return measure.reading(arm, value, (low, high), both(note, _caveats(arm)))
+
+
+def few_at_risk(first: FirstErrors, step: float) -> str:
+    """A flag where fewer than 20 rollouts were at risk in that step; "" where enough were."""
+    rollouts = int((first.length >= step).sum())
+    few = f"rests on {rollouts} rollouts at risk, fewer than {FEWEST_AT_RISK}"
+    return few if rollouts < FEWEST_AT_RISK else ""
 
 
 def _reaches(values: Floats, q: float) -> float:

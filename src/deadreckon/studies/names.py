@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from deadreckon.instruments import INSTRUMENTS
+from deadreckon.instruments import INSTRUMENTS, OUTCOME_INSTRUMENTS
 from deadreckon.instruments.predict import FITS
 from deadreckon.models import ABOUT, model_names
 from deadreckon.models.cards import shipped_line, shipped_names
@@ -44,6 +44,9 @@ PAIRED = (
     "p_anytime_below",
     "p_anytime_difference",
     *(f"{kind}_{law}" for kind in ("prediction_error", "log_score", "brier_score") for law in FITS),
+    "half_life",
+    "horizon_trend",
+    "horizon_doubling",
 )
 
 
@@ -74,7 +77,7 @@ NAMES: dict[str, Callable[[], dict[str, str]]] = {
     "scaffolds": scaffold_lines,
     "studies": lambda: dict(STUDIES),
     "recipes": lambda: {name: _recipe(name) for name in recipe_names()},
-    "readings": lambda: dict.fromkeys([*INSTRUMENTS, *PAIRED], "docs/glossary.md"),
+    "readings": lambda: dict.fromkeys([*INSTRUMENTS, *OUTCOME_INSTRUMENTS, *PAIRED], "docs/glossary.md"),
 }
 
 

@@ -157,24 +157,20 @@ def _begin(recipe: Recipe, learner: Learner, folder: Path, seed: int, trunk: Pat
     return mark.model_copy(update={"identity": mine})
 
 
+def use_threads(threads: int) -> None:
+    """Train on so many threads of this process; the bits of the weights depend on it. BadOption below 1."""
+    if threads < 1:
+        raise BadOption(f"threads={threads}: give at least 1")
+    torch.set_num_threads(threads)
+
+
 def train(
-    recipe: str,
-    out: Path,
-    *,
-    seed: int = 0,
-    trunk: Path | None = None,
-    save_every: int = 200,
-    threads: int = 1,
-    quiet: bool = False,
+    recipe: str, out: Path, *, seed: int = 0, trunk: Path | None = None, save_every: int = 200, quiet: bool = False
 ) -> Path:
     """Train a recipe, by name or path, into the folder `out`; the path of the weights, their card beside them.
 
-    A run that was stopped goes on where it was. `trunk`: see `fit`; `threads` of this process: the bits of the weights
-    depend on it. UnknownName, BadOption, OtherIdentity, StoreError.
+    A run that was stopped goes on where it was. `trunk`: see `fit`. UnknownName, BadOption, OtherIdentity, StoreError.
     """
-    if min(threads, save_every) < 1:
-        raise BadOption(f"threads={threads}, save_every={save_every}: give at least 1 of each")
-    torch.set_num_threads(threads)
     toml = recipe_text(recipe)
     plan = parse_recipe(toml)
     console = Console(stderr=True, quiet=quiet)
