@@ -15,7 +15,21 @@ import polars as pl
 
 from deadreckon.contracts import Reading
 from deadreckon.errors import BadOption
-from deadreckon.instruments import calibration, cost, drift, forced, hazard, recovery, survival
+from deadreckon.instruments import (
+    calibration,
+    competing,
+    cost,
+    discrimination,
+    drift,
+    excursions,
+    forced,
+    hazard,
+    mover_stayer,
+    multistate,
+    recovery,
+    smooth,
+    survival,
+)
 from deadreckon.instruments.arm import Arm, read
 from deadreckon.instruments.conditioning import self_conditioning, self_conditioning_first, self_conditioning_ratio
 from deadreckon.instruments.drift import excess_accumulated_error, log_loss_identity
@@ -43,8 +57,6 @@ INSTRUMENTS: dict[str, Instrument] = {
     "survival": survival.survival,
     "survival_if_cut_failed": survival.survival_if_cut_failed,
     "survival_if_cut_survived": survival.survival_if_cut_survived,
-    "incidence_error": survival.incidence_error,
-    "incidence_done": survival.incidence_done,
     "horizon_50": survival.horizon,
     "horizon_80": partial(survival.horizon, q=0.8),
     "hazard": hazard.hazard,
@@ -72,6 +84,34 @@ INSTRUMENTS: dict[str, Instrument] = {
     "brier_uncertainty": calibration.brier_uncertainty,
     "ece_debiased": calibration.ece_debiased,
     "cost_per_right_step": cost.cost_per_right_step,
+    "survival_event_free": competing.survival_event_free,
+    "incidence_error": competing.incidence_error,
+    "incidence_broken": competing.incidence_broken,
+    "incidence_done": competing.incidence_done,
+    "incidence_lost": competing.incidence_lost,
+    "incidence_horizon": competing.incidence_horizon,
+    "incidence_cut": competing.incidence_cut,
+    "incidence_fault": competing.incidence_fault,
+    "transition_right_wrong": multistate.transition_right_wrong,
+    "transition_right_lost": multistate.transition_right_lost,
+    "transition_wrong_right": multistate.transition_wrong_right,
+    "transition_wrong_lost": multistate.transition_wrong_lost,
+    "occupation_right": multistate.occupation_right,
+    "occupation_wrong": multistate.occupation_wrong,
+    "occupation_lost": multistate.occupation_lost,
+    "occupancy_gain": multistate.occupancy_gain,
+    "restoration_unearned": excursions.restoration_unearned,
+    "recovery_since_error": excursions.recovery_since_error,
+    "recovery_incidence": excursions.recovery_incidence,
+    "time_to_recovery_50": excursions.time_to_recovery,
+    "recovery_never": mover_stayer.recovery_never,
+    "recovery_never_test": mover_stayer.recovery_never_test,
+    "overconfidence": calibration.overconfidence,
+    "smooth_ece": smooth.smooth_ece,
+    "smooth_ece_floor": smooth.smooth_ece_floor,
+    "auroc": discrimination.auroc,
+    "aurc": discrimination.aurc,
+    "aurc_excess": discrimination.aurc_excess,
 }
 
 
