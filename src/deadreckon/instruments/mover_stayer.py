@@ -138,9 +138,9 @@ def recovery_never(arm: Arm) -> Reading:
         P(T = d) = (1 - s) g (1 - g)^(d-1),   P(T > d) = s + (1 - s) (1 - g)^d
 
     Maximum likelihood; an excursion that ends otherwise (horizon, cut, fault, done, lost, broken) is censored there.
-    Movers with unequal rates look like stayers too. Interval: effective-size Clopper-Pearson from the sandwich variance with
-    items as clusters. Source: Blumen, Kogan and McCarthy (1955); Maller and Zhou, "Survival Analysis with Long-Term
-    Survivors" (1996).
+    Movers with unequal rates look like stayers too. Interval: effective-size Clopper-Pearson from the sandwich variance
+    with items as clusters. Source: Blumen, Kogan and McCarthy (1955); Maller and Zhou, "Survival Analysis with
+    Long-Term Survivors" (1996).
     """
     measure = Measure("recovery_never", "share of excursions", "mover-stayer maximum likelihood, item-clustered")
 

@@ -30,8 +30,8 @@ def on_grid(p: Floats, mass: Floats) -> Floats:
 def smoothed_error(waves: Floats, width: Floats) -> Floats:
     """smECE_s = integral over [0, 1] of |sum_i (p_i - y_i) K_s(t, p_i)| dt, K_s the Gaussian reflected at 0 and 1.
 
-    waves (k, GRID): cosine transform of the mass of p - y by cell, of k sets of claims; width s (k,). The cosines are the eigenfunctions of
-    the reflected Gaussian: K_s multiplies the j-th coefficient by exp(-(pi j s)^2 / 2).
+    waves (k, GRID): cosine transform of the mass of p - y by cell, of k sets of claims; width s (k,). The cosines are
+    the eigenfunctions of the reflected Gaussian: K_s multiplies the j-th coefficient by exp(-(pi j s)^2 / 2).
     """
     damped = waves * np.exp(-((np.pi * np.arange(GRID) * width[:, None]) ** 2) / 2)
     return np.asarray(np.abs(fft.idct(damped, axis=1)).sum(axis=1))
