@@ -5,7 +5,6 @@ Smooth calibration error: smooth.py. Whether confidence tells right from wrong: 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +13,7 @@ from scipy import special
 
 from deadreckon.contracts import Curve, Event, Reading, nan
 from deadreckon.errors import NotEstimable
-from deadreckon.instruments.arm import Arm, Bools, Ints, Measure, curve
+from deadreckon.instruments.arm import Arm, Bools, Ints, Measure, both, curve
 from deadreckon.instruments.hazard import rate_interval
 from deadreckon.instruments.stats import (
     LEVEL,
@@ -33,7 +32,9 @@ from deadreckon.seeds import Purpose, generator, hash64
 BINS = 10
 ROUNDING = 1e-6  # of a float32 model's probabilities
 DRAWS = 1000
-STEPS = 50  # halvings of an interval's end
+NO_RESOLUTION = "no interval: those tried held 90% where an item's claims are alike; see auroc, which has one"
+FEWEST = 10 * BINS  # wrong steps, and right ones, that an interval over bins rests on
+HALVINGS = 50  # halvings of an interval's end
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,29 +126,6 @@ def _bins(said: Claims) -> Bins:
     return Bins(totals[0], totals[1], totals[2])
 
 
-def _rates(bins: Bins) -> tuple[Floats, Floats]:
-    """Share right in each bin minus that of all (k,), and its influence (C, k)."""
-    n = bins.count.sum(axis=0)
-    rate, base = bins.right.sum(axis=0) / n, float(bins.right.sum() / n.sum())
-    whole = (bins.right - base * bins.count).sum(axis=1, keepdims=True) / n.sum()
-    return rate - base, (bins.right - rate * bins.count) / n - whole
-
-
-def _part(arm: Arm, quantity: str, of: Callable[[Bins], tuple[Floats, Floats]]) -> Reading:
-    """sum_b w_b e_b^2 of the binned deviations e that `of` gives, and the square of the interval of its root."""
-    method = f"at most {BINS} bins of equal mass, bootstrap of items ({DRAWS}) inverted"
-    measure = Measure(quantity, "1", method)
-    try:
-        said = claims(arm)
-    except NotEstimable as why:
-        return measure.missing(arm, str(why))
-    bins = _bins(said)
-    deviation, influence = of(bins)
-    value = float((bins.share * deviation**2).sum())
-    low, high = (end**2 for end in _norm_interval(bins, deviation, influence))
-    return measure.reading(arm, value, (min(low, value), max(high, value)), said.source)
-
-
 def brier_reliability(arm: Arm) -> Reading:
     """sum_b w_b (p_b - r_b)^2 over bins b: squared distance of claim and fact (biased upwards by chance).
 
@@ -155,15 +133,31 @@ def brier_reliability(arm: Arm) -> Reading:
     varies inside the bins. The interval is that of `ece_debiased`, squared, widened to hold the biased value. Source:
     Murphy, J. Applied Meteorology 12 (1973).
     """
-    return _part(arm, "brier_reliability", Bins.gap)
+    method = f"at most {BINS} bins of equal mass, bootstrap of items ({DRAWS}) inverted"
+    measure = Measure("brier_reliability", "1", method)
+    try:
+        bins = _bins(said := claims(arm))
+    except NotEstimable as why:
+        return measure.missing(arm, str(why))
+    value = float((bins.share * bins.gap()[0] ** 2).sum())
+    low, high = (end**2 for end in _norm_interval(said, bins))
+    return measure.reading(arm, value, (min(low, value), max(high, value)), both(said.source, _sparse(said)))
 
 
 def brier_resolution(arm: Arm) -> Reading:
-    """sum_b w_b (r_b - r)^2: how far claims tell right steps from wrong ones. Source: Murphy (1973).
+    """sum_b w_b (r_b - r)^2: how far claims tell right steps from wrong ones (biased upwards by chance).
 
-    Biased upwards by chance; its interval, as that of `brier_reliability`, is not.
+    No interval: a bootstrap of items, inverted as for `ece_debiased`, held 90% of planted values where an item's claims
+    are alike. Source: Murphy (1973).
     """
-    return _part(arm, "brier_resolution", _rates)
+    method = f"at most {BINS} bins of equal mass"
+    try:
+        bins = _bins(claims(arm))
+    except NotEstimable as why:
+        return Measure("brier_resolution", "1", method).missing(arm, str(why))
+    rate = bins.right.sum(axis=0) / bins.count.sum(axis=0)
+    value = float((bins.share * (rate - (bins.share * rate).sum()) ** 2).sum())
+    return Reading("brier_resolution", "1", value, nan, nan, LEVEL, arm.items, method, "", NO_RESOLUTION)
 
 
 def brier_uncertainty(arm: Arm) -> Reading:
@@ -228,22 +222,34 @@ def ece_debiased(arm: Arm) -> Reading:
     gap, influence = bins.gap()
     spread = variance(influence, (bins.count > 0).sum(axis=0))
     value = float(np.sqrt(max(0.0, float((bins.share * (gap**2 - np.nan_to_num(spread))).sum()))))
-    low, high = _norm_interval(bins, gap, influence)
-    return measure.reading(arm, value, (min(low, value), max(high, value)), said.source, _reliability(bins))
+    low, high = _norm_interval(said, bins)
+    interval = (min(low, value), max(high, value))
+    return measure.reading(arm, value, interval, both(said.source, _sparse(said)), _reliability(bins))
 
 
-def _norm_interval(bins: Bins, deviation: Floats, influence: Floats) -> tuple[float, float]:
-    """Interval of the weighted norm delta = sqrt(sum_b w_b e_b^2) of true deviations e, from estimated ones.
+def _sparse(said: Claims) -> str:
+    """Why bins give no interval, or ""."""
+    right = int(said.right[said.rows].sum())
+    wrong = int(said.rows.sum()) - right
+    if min(right, wrong) >= FEWEST:
+        return ""
+    return f"{wrong} wrong steps, {right} right ones: an interval over bins needs {FEWEST} of each"
 
-        N(delta)^2 = delta^2 + 2 delta <e/|e|, error> + |error|^2,   errors from a bootstrap of items, (t/z) as wide
+
+def _norm_interval(said: Claims, bins: Bins) -> tuple[float, float]:
+    """Interval of the weighted norm delta = sqrt(sum_b w_b gap_b^2) of true gaps, from estimated ones.
+
+        N(delta)^2 = delta^2 + 2 delta <gap/|gap|, error> + |error|^2,   errors from a bootstrap of items, t/z as wide
 
     The ends are the delta at which the norm that was seen is the 97.5% and the 2.5% quantile of N(delta); 0 where even
-    delta = 0 makes such norms. nan where a bin rests on one item.
+    delta = 0 makes such norms. nan where a bin rests on one item, or on few wrong or right steps (`_sparse`).
     """
+    deviation, influence = bins.gap()
     present = (bins.count > 0).sum(axis=0)
     clusters = int((bins.count.sum(axis=1) > 0).sum())
     seen = float(np.sqrt((bins.share * deviation**2).sum()))
-    if clusters < 2 or present.min() < 2 or not variance(influence, clusters).max() > 0 or seen == 0:
+    varies = clusters > 1 and present.min() > 1 and variance(influence, clusters).max() > 0
+    if not varies or seen == 0 or _sparse(said):
         return nan, nan
     draws = bootstrap_weights(generator(0, hash64("ece_debiased"), Purpose.BOOTSTRAP), len(influence), DRAWS)
     wider = float(t_value(clusters) / special.ndtri(0.5 + LEVEL / 2)) * np.sqrt(clusters / (clusters - 1))
@@ -255,7 +261,7 @@ def _norm_interval(bins: Bins, deviation: Floats, influence: Floats) -> tuple[fl
         below, above = 0.0, 2 * seen + 4 * float(np.sqrt(square.max()))
         if np.mean(square >= seen**2) >= tail:
             return 0.0
-        for _ in range(STEPS):
+        for _ in range(HALVINGS):
             middle = (below + above) / 2
             more = np.mean(middle**2 + 2 * middle * along + square >= seen**2) >= tail
             below, above = (below, middle) if more else (middle, above)

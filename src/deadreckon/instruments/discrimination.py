@@ -22,7 +22,7 @@ from deadreckon.instruments.stats import (
 COVERAGES = 20  # points of the risk-coverage curve
 ROUNDING = 1e-12
 NONE = (nan, nan)
-FEWEST = 10  # items with an error, and with a right step, that an interval rests on
+FEWEST, FEWEST_RISK = 10, 20  # items with a wrong step, and with a right one, behind an interval of AUROC, of AURC
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +56,12 @@ def ranked(arm: Arm) -> Ranked:
     return Ranked(said, level, said.right[said.rows], weight / weight.sum(), arm.cluster[said.rows])
 
 
-def _few(steps: Ranked) -> str:
+def _few(steps: Ranked, fewest: int) -> str:
     """Why no interval is given, or ""."""
     wrong, right = steps.items(steps.right == 0), steps.items(steps.right == 1)
-    if min(wrong, right) >= FEWEST:
+    if min(wrong, right) >= fewest:
         return ""
-    return f"no interval: {wrong} items with a wrong step, {right} with a right one, {FEWEST} of each are needed"
+    return f"no interval: {wrong} items with a wrong step, {right} with a right one, {fewest} of each are needed"
 
 
 def auroc(arm: Arm) -> Reading:
@@ -87,7 +87,7 @@ def auroc(arm: Arm) -> Reading:
     place_wrong = (1 - np.cumsum(above) + above / 2)[steps.level]
     value = float(right @ place_right / right.sum())
     u = right * (place_right - value) / right.sum() + wrong * (place_wrong - value) / wrong.sum()
-    if few := _few(steps):
+    if few := _few(steps, FEWEST):
         return measure.reading(arm, value, NONE, few)
     if not 0 < value < 1:
         return measure.reading(arm, value, NONE, "no interval: claims tell every right step from every wrong one")
@@ -141,7 +141,7 @@ def aurc(arm: Arm) -> Reading:
         steps = ranked(arm)
     except NotEstimable as why:
         return measure.missing(arm, str(why))
-    found, few = risk(steps), _few(steps)
+    found, few = risk(steps), _few(steps, FEWEST_RISK)
     u = steps.by_cluster(found.area_influence)
     estimate = Estimate(found.area, u, min(steps.items(steps.right == value) for value in (0, 1)))
     interval = NONE if few else log_interval(estimate)
@@ -158,7 +158,7 @@ def aurc_excess(arm: Arm) -> Reading:
         steps = ranked(arm)
     except NotEstimable as why:
         return measure.missing(arm, str(why))
-    found, few = risk(steps), _few(steps)
+    found, few = risk(steps), _few(steps, FEWEST_RISK)
     r = found.error
     if not 0 < r < 1:
         return measure.missing(arm, f"every step is {'wrong' if r else 'right'}: no order is better than another")

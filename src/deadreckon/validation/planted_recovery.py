@@ -22,7 +22,7 @@ from deadreckon.validation.case import Case
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-NEVER = np.iinfo(np.int64).max
+NEVER = 2**40
 
 
 def at(reading: Reading, x: float) -> Reading:
@@ -57,7 +57,8 @@ def _geometric(u: Floats, rate: float) -> Ints:
     """1, 2, ...: the step at which something of this rate per step happens; NEVER at rate 0."""
     if rate == 0:
         return np.full(u.shape, NEVER)
-    return np.maximum(np.ceil(np.log1p(-u) / np.log1p(-rate)), 1).astype(np.int64)
+    time: Ints = np.maximum(np.ceil(np.log1p(-u) / np.log1p(-rate)), 1).astype(np.int64)
+    return time
 
 
 def _table(
