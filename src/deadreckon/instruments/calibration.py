@@ -5,7 +5,7 @@ Smooth calibration error: smooth.py. Whether confidence tells right from wrong: 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -13,7 +13,7 @@ from scipy import special
 
 from deadreckon.contracts import Curve, Event, Reading, nan
 from deadreckon.errors import NotEstimable
-from deadreckon.instruments.arm import Arm, Bools, Ints, Measure, both, curve
+from deadreckon.instruments.arm import Arm, Bools, Ints, Measure, curve
 from deadreckon.instruments.hazard import rate_interval
 from deadreckon.instruments.stats import (
     LEVEL,
@@ -140,8 +140,9 @@ def brier_reliability(arm: Arm) -> Reading:
     except NotEstimable as why:
         return measure.missing(arm, str(why))
     value = float((bins.share * bins.gap()[0] ** 2).sum())
-    low, high = (end**2 for end in _norm_interval(said, bins))
-    return measure.reading(arm, value, (min(low, value), max(high, value)), both(said.source, _sparse(said)))
+    low, high = (end**2 for end in _norm_interval(bins))
+    reading = measure.reading(arm, value, (min(low, value), max(high, value)), said.source)
+    return withheld(reading, _sparse(said))
 
 
 def brier_resolution(arm: Arm) -> Reading:
@@ -222,9 +223,14 @@ def ece_debiased(arm: Arm) -> Reading:
     gap, influence = bins.gap()
     spread = variance(influence, (bins.count > 0).sum(axis=0))
     value = float(np.sqrt(max(0.0, float((bins.share * (gap**2 - np.nan_to_num(spread))).sum()))))
-    low, high = _norm_interval(said, bins)
+    low, high = _norm_interval(bins)
     interval = (min(low, value), max(high, value))
-    return measure.reading(arm, value, interval, both(said.source, _sparse(said)), _reliability(bins))
+    return withheld(measure.reading(arm, value, interval, said.source, _reliability(bins)), _sparse(said))
+
+
+def withheld(reading: Reading, why: str) -> Reading:
+    """The reading without interval where there is a reason why; else the reading."""
+    return replace(reading, low=nan, high=nan, reason=why) if why and reading.value == reading.value else reading
 
 
 def _sparse(said: Claims) -> str:
@@ -233,23 +239,23 @@ def _sparse(said: Claims) -> str:
     wrong = int(said.rows.sum()) - right
     if min(right, wrong) >= FEWEST:
         return ""
-    return f"{wrong} wrong steps, {right} right ones: an interval over bins needs {FEWEST} of each"
+    return f"no interval: {wrong} wrong steps, {right} right ones, bins need {FEWEST} of each"
 
 
-def _norm_interval(said: Claims, bins: Bins) -> tuple[float, float]:
+def _norm_interval(bins: Bins) -> tuple[float, float]:
     """Interval of the weighted norm delta = sqrt(sum_b w_b gap_b^2) of true gaps, from estimated ones.
 
         N(delta)^2 = delta^2 + 2 delta <gap/|gap|, error> + |error|^2,   errors from a bootstrap of items, t/z as wide
 
     The ends are the delta at which the norm that was seen is the 97.5% and the 2.5% quantile of N(delta); 0 where even
-    delta = 0 makes such norms. nan where a bin rests on one item, or on few wrong or right steps (`_sparse`).
+    delta = 0 makes such norms. nan where a bin rests on one item.
     """
     deviation, influence = bins.gap()
     present = (bins.count > 0).sum(axis=0)
     clusters = int((bins.count.sum(axis=1) > 0).sum())
     seen = float(np.sqrt((bins.share * deviation**2).sum()))
     varies = clusters > 1 and present.min() > 1 and variance(influence, clusters).max() > 0
-    if not varies or seen == 0 or _sparse(said):
+    if not varies or seen == 0:
         return nan, nan
     draws = bootstrap_weights(generator(0, hash64("ece_debiased"), Purpose.BOOTSTRAP), len(influence), DRAWS)
     wider = float(t_value(clusters) / special.ndtri(0.5 + LEVEL / 2)) * np.sqrt(clusters / (clusters - 1))

@@ -9,7 +9,7 @@ import numpy as np
 from deadreckon.contracts import Curve, Reading, nan
 from deadreckon.errors import NotEstimable
 from deadreckon.instruments.arm import Arm, Bools, Ints, Measure, curve
-from deadreckon.instruments.calibration import Claims, claims
+from deadreckon.instruments.calibration import Claims, claims, withheld
 from deadreckon.instruments.stats import (
     Estimate,
     Floats,
@@ -21,8 +21,7 @@ from deadreckon.instruments.stats import (
 
 COVERAGES = 20  # points of the risk-coverage curve
 ROUNDING = 1e-12
-NONE = (nan, nan)
-FEWEST, FEWEST_RISK = 10, 20  # items with a wrong step, and with a right one, behind an interval of AUROC, of AURC
+FEWEST, FEWEST_RISK = 10, 30  # items with a wrong step, and with a right one, behind an interval of AUROC, of AURC
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +86,10 @@ def auroc(arm: Arm) -> Reading:
     place_wrong = (1 - np.cumsum(above) + above / 2)[steps.level]
     value = float(right @ place_right / right.sum())
     u = right * (place_right - value) / right.sum() + wrong * (place_wrong - value) / wrong.sum()
-    if few := _few(steps, FEWEST):
-        return measure.reading(arm, value, NONE, few)
-    if not 0 < value < 1:
-        return measure.reading(arm, value, NONE, "no interval: claims tell every right step from every wrong one")
+    few = _few(steps, FEWEST)
+    if few or not 0 < value < 1:
+        parted = "no interval: claims tell every right step from every wrong one"
+        return withheld(measure.reading(arm, value, (nan, nan)), few or parted)
     clusters = min(steps.items(steps.right == 0), steps.items(steps.right == 1))
     odds = Estimate(float(np.log(value / (1 - value))), steps.by_cluster(u) / (value * (1 - value)), clusters)
     low, high = (1 / (1 + np.exp(-end)) for end in mean_interval(odds))
@@ -144,8 +143,9 @@ def aurc(arm: Arm) -> Reading:
     found, few = risk(steps), _few(steps, FEWEST_RISK)
     u = steps.by_cluster(found.area_influence)
     estimate = Estimate(found.area, u, min(steps.items(steps.right == value) for value in (0, 1)))
-    interval = NONE if few else log_interval(estimate)
-    return measure.reading(arm, found.area, interval, few or steps.said.source, _risk_curve(steps))
+    return withheld(
+        measure.reading(arm, found.area, log_interval(estimate), steps.said.source, _risk_curve(steps)), few
+    )
 
 
 def aurc_excess(arm: Arm) -> Reading:
@@ -165,8 +165,8 @@ def aurc_excess(arm: Arm) -> Reading:
     value = max(0.0, found.area - (r + (1 - r) * float(np.log1p(-r))))
     u = steps.by_cluster(found.area_influence + float(np.log1p(-r)) * found.error_influence)
     estimate = Estimate(value, u, min(steps.items(steps.right == one) for one in (0, 1)))
-    interval = NONE if few or value < ROUNDING else log_interval(estimate)
-    return measure.reading(arm, value, interval, few or steps.said.source)
+    best = "no interval: no order of the claims is better" if value < ROUNDING else ""
+    return withheld(measure.reading(arm, value, log_interval(estimate), steps.said.source), few or best)
 
 
 def _risk_curve(steps: Ranked) -> Curve:

@@ -11,12 +11,12 @@ from deadreckon.contracts import Reading
 from deadreckon.errors import NotEstimable
 from deadreckon.instruments.arm import Arm, Bools, Ints, Measure
 from deadreckon.instruments.excursions import Excursions, measured
-from deadreckon.instruments.stats import Floats, proportion_interval, variance
+from deadreckon.instruments.stats import LEVEL, Floats, proportion_interval, variance
 
 GRID_SHARE, GRID_RATE = (0.003, 0.03, 0.1, 0.3, 0.6, 0.9), (0.003, 0.01, 0.03, 0.1, 0.2, 0.4, 0.6, 0.8, 0.95)
 ROUNDING = 1e-9
 FEWEST, FEWEST_ITEMS = 50, 20  # excursions, and items with one, that a mixture is fitted to
-SEEN = 0.5  # least share of movers that must have had time to recover within the longest excursion
+SEEN = 0.8  # least share of movers that must have had time to recover within the longest excursion
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,12 @@ class Mixture:
     naive: float  # variance of `share` if excursions were independent
     gain: float  # log-likelihood above that of no stayers
     clusters: int
+
+    @property
+    def p_value(self) -> float:
+        """Of no stayers: see `recovery_never_test`."""
+        design = max(1.0, self.spread / self.naive) if self.naive > 0 else 1.0
+        return 1.0 if self.share <= 0 else 0.5 * float(special.chdtrc(1, 2 * self.gain / design))
 
 
 def _loglik(share: float, rate: float, length: Ints, recovered: Bools) -> Floats:
@@ -139,8 +145,8 @@ def recovery_never(arm: Arm) -> Reading:
 
     Maximum likelihood; an excursion that ends otherwise (horizon, cut, fault, done, lost, broken) is censored there.
     Movers with unequal rates look like stayers too. Interval: effective-size Clopper-Pearson from the sandwich variance
-    with items as clusters. Source: Blumen, Kogan and McCarthy (1955); Maller and Zhou, "Survival Analysis with
-    Long-Term Survivors" (1996).
+    with items as clusters; it reaches down to 0 unless `recovery_never_test` has p <= 0.025. Source: Blumen, Kogan and
+    McCarthy (1955); Maller and Zhou, "Survival Analysis with Long-Term Survivors" (1996).
     """
     measure = Measure("recovery_never", "share of excursions", "mover-stayer maximum likelihood, item-clustered")
 
@@ -148,8 +154,9 @@ def recovery_never(arm: Arm) -> Reading:
         fit = _fit(out)
         most = float(len(out.close))
         ends = proportion_interval(fit.share, fit.spread, fit.clusters, most, float(fit.clusters))
+        low = float(ends[0]) * (fit.p_value <= (1 - LEVEL) / 2)
         reason = f"movers recover at {fit.rate:.3g} a step; {len(out.close)} excursions"
-        return measure.reading(arm, fit.share, (float(ends[0]), float(ends[1])), reason)
+        return measure.reading(arm, fit.share, (low, float(ends[1])), reason)
 
     return measured(arm, measure, take)
 
@@ -168,8 +175,6 @@ def recovery_never_test(arm: Arm) -> Reading:
 
     def take(out: Excursions) -> Reading:
         fit = _fit(out)
-        design = max(1.0, fit.spread / fit.naive) if fit.naive > 0 else 1.0
-        p = 1.0 if fit.share <= 0 else 0.5 * float(special.chdtrc(1, 2 * fit.gain / design))
-        return replace(measure.missing(arm, "a p-value has no interval"), value=p)
+        return replace(measure.missing(arm, "a p-value has no interval"), value=fit.p_value)
 
     return measured(arm, measure, take)
