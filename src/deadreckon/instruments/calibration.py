@@ -1,21 +1,30 @@
-"""Whether per-step confidence means what it says: Brier score and its parts, debiased calibration error."""
+"""Whether per-step confidence means what it says: Brier score and its parts, debiased calibration error.
+
+Smooth calibration error: smooth.py. Whether confidence tells right from wrong: discrimination.py.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
+from scipy import special
 
 from deadreckon.contracts import Curve, Event, Reading, nan
 from deadreckon.errors import NotEstimable
 from deadreckon.instruments.arm import Arm, Bools, Ints, Measure, curve
+from deadreckon.instruments.hazard import rate_interval
 from deadreckon.instruments.stats import (
     LEVEL,
     Floats,
+    Side,
     bootstrap_weights,
+    difference_interval,
+    mean_interval,
     proportion_interval,
     ratio,
+    t_value,
     variance,
 )
 from deadreckon.seeds import Purpose, generator, hash64
@@ -23,7 +32,9 @@ from deadreckon.seeds import Purpose, generator, hash64
 BINS = 10
 ROUNDING = 1e-6  # of a float32 model's probabilities
 DRAWS = 1000
-UNCOVERED = "no interval: none with a coverage study behind it; see brier and ece_debiased"
+NO_RESOLUTION = "no interval: those tried held 90% where an item's claims are alike; see auroc, which has one"
+FEWEST = 10 * BINS  # wrong steps, and right ones, that an interval over bins rests on
+HALVINGS = 50  # halvings of an interval's end
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,40 +126,84 @@ def _bins(said: Claims) -> Bins:
     return Bins(totals[0], totals[1], totals[2])
 
 
-def _part(arm: Arm, quantity: str) -> Reading:
-    """One part of Brier = reliability - resolution + uncertainty + what varies inside the bins."""
-    measure = Measure(quantity, "1", f"at most {BINS} bins of equal mass")
+def brier_reliability(arm: Arm) -> Reading:
+    """sum_b w_b (p_b - r_b)^2 over bins b: squared distance of claim and fact (biased upwards by chance).
+
+    w_b share of the steps, p_b mean claim, r_b share right. Brier = reliability - resolution + uncertainty + what
+    varies inside the bins. The interval is that of `ece_debiased`, squared, widened to hold the biased value. Source:
+    Murphy, J. Applied Meteorology 12 (1973).
+    """
+    method = f"at most {BINS} bins of equal mass, bootstrap of items ({DRAWS}) inverted"
+    measure = Measure("brier_reliability", "1", method)
+    try:
+        bins = _bins(said := claims(arm))
+    except NotEstimable as why:
+        return measure.missing(arm, str(why))
+    value = float((bins.share * bins.gap()[0] ** 2).sum())
+    low, high = (end**2 for end in _norm_interval(bins))
+    reading = measure.reading(arm, value, (min(low, value), max(high, value)), said.source)
+    return withheld(reading, _sparse(said))
+
+
+def brier_resolution(arm: Arm) -> Reading:
+    """sum_b w_b (r_b - r)^2: how far claims tell right steps from wrong ones (biased upwards by chance).
+
+    No interval: a bootstrap of items, inverted as for `ece_debiased`, held 90% of planted values where an item's claims
+    are alike. Source: Murphy (1973).
+    """
+    method = f"at most {BINS} bins of equal mass"
+    try:
+        bins = _bins(claims(arm))
+    except NotEstimable as why:
+        return Measure("brier_resolution", "1", method).missing(arm, str(why))
+    rate = bins.right.sum(axis=0) / bins.count.sum(axis=0)
+    value = float((bins.share * (rate - (bins.share * rate).sum()) ** 2).sum())
+    return Reading("brier_resolution", "1", value, nan, nan, LEVEL, arm.items, method, "", NO_RESOLUTION)
+
+
+def brier_uncertainty(arm: Arm) -> Reading:
+    """r (1 - r), r the share of right steps; its interval is that of r, mapped. Source: Murphy (1973)."""
+    measure = Measure("brier_uncertainty", "1", "share over items, effective-size Clopper-Pearson, mapped")
     try:
         said = claims(arm)
     except NotEstimable as why:
         return measure.missing(arm, str(why))
-    bins = _bins(said)
-    rate = bins.right.sum(axis=0) / bins.count.sum(axis=0)
-    base = float((bins.share * rate).sum())
-    parts = {
-        "brier_reliability": float((bins.share * bins.gap()[0] ** 2).sum()),
-        "brier_resolution": float((bins.share * (rate - base) ** 2).sum()),
-        "brier_uncertainty": base * (1 - base),
-    }
-    return Reading(quantity, "1", parts[quantity], nan, nan, LEVEL, arm.items, measure.method, "", UNCOVERED)
+    share, _, ends = _share_right(said)
+    at = [end * (1 - end) for end in ends]
+    high = 0.25 if ends[0] <= 0.5 <= ends[1] else max(at)
+    return measure.reading(arm, share * (1 - share), (min(at), high if arm.clusters > 1 else nan), said.source)
 
 
-def brier_reliability(arm: Arm) -> Reading:
-    """sum_b w_b (p_b - r_b)^2 over bins b: squared distance of claim and fact (biased upwards by chance).
+def _share_right(said: Claims) -> tuple[float, Floats, tuple[float, float]]:
+    """Share of right steps, its influence (C,) and its interval."""
+    one = np.ones(len(said.p))
+    x = said.arm.per_cluster(one, said.rows)
+    share = ratio(said.arm.per_cluster(said.right, said.rows), x)
+    return share.value, share.influence, rate_interval(share, x, nan)
 
-    w_b share of the steps, p_b mean claim, r_b share right. Source: Murphy, J. Applied Meteorology 12 (1973).
+
+def overconfidence(arm: Arm) -> Reading:
+    """Mean claim minus share right over own steps: above 0 = claims too much. The curve is the reliability diagram.
+
+    Interval from that of the mean claim (t over items) and of the share (Clopper-Pearson) by MOVER, so that steps
+    which all are right do not pass for certainty. The curve's x is the mean claim in each bin of equal mass.
     """
-    return _part(arm, "brier_reliability")
-
-
-def brier_resolution(arm: Arm) -> Reading:
-    """sum_b w_b (r_b - r)^2: how far claims tell right steps from wrong ones. Source: Murphy (1973)."""
-    return _part(arm, "brier_resolution")
-
-
-def brier_uncertainty(arm: Arm) -> Reading:
-    """r (1 - r), r the share of right steps. Source: Murphy (1973)."""
-    return _part(arm, "brier_uncertainty")
+    measure = Measure("overconfidence", "probability", "mean claim - share right, item-clustered, MOVER")
+    try:
+        said = claims(arm)
+    except NotEstimable as why:
+        return measure.missing(arm, str(why))
+    claim = ratio(arm.per_cluster(said.p, said.rows), arm.per_cluster(np.ones(len(said.p)), said.rows))
+    low, high = mean_interval(claim) if claim.variance > 0 else (claim.value, claim.value)
+    share, influence, ends = _share_right(said)
+    sides = (
+        Side(np.array([value]), np.array([lower]), np.array([upper]), u[:, None])
+        for value, lower, upper, u in ((claim.value, low, high, claim.influence), (share, *ends, influence))
+    )
+    interval = difference_interval(*sides)
+    return measure.reading(
+        arm, claim.value - share, (interval[0][0], interval[1][0]), said.source, _reliability(_bins(said))
+    )
 
 
 def ece_debiased(arm: Arm) -> Reading:
@@ -156,9 +211,8 @@ def ece_debiased(arm: Arm) -> Reading:
 
         ece^2 = max(0, sum_b w_b (gap_b^2 - v_b)),   gap_b = p_b - r_b,  v_b its variance with items as clusters
 
-    The interval is |ece - c|+ ... ece + c from the plug-in norm of the gaps, c the 95% quantile of the weighted norm
-    of their error over a bootstrap of items: by the triangle inequality it holds at least 95%. The curve is the
-    reliability diagram. Source: Kumar, Liang and Ma, "Verified uncertainty calibration", NeurIPS 2019.
+    Interval: see `_norm_interval`. The curve is the reliability diagram. Source: Kumar, Liang and Ma, "Verified
+    uncertainty calibration", NeurIPS 2019.
     """
     measure = Measure("ece_debiased", "probability", f"debiased L2 over {BINS} bins, bootstrap of items ({DRAWS})")
     try:
@@ -167,23 +221,59 @@ def ece_debiased(arm: Arm) -> Reading:
         return measure.missing(arm, str(why))
     bins = _bins(said)
     gap, influence = bins.gap()
-    present = (bins.count > 0).sum(axis=0)
-    spread = variance(influence, present)
+    spread = variance(influence, (bins.count > 0).sum(axis=0))
     value = float(np.sqrt(max(0.0, float((bins.share * (gap**2 - np.nan_to_num(spread))).sum()))))
-    norm = float(np.sqrt((bins.share * gap**2).sum()))
-    interval = (nan, nan)
-    if arm.clusters > 1 and np.isfinite(spread).all() and spread.max() > 0:
-        c = _error_norm(bins, influence)
-        interval = (max(0.0, norm - c), min(1.0, norm + c))
-    return measure.reading(arm, value, interval, said.source, _reliability(bins))
+    low, high = _norm_interval(bins)
+    interval = (min(low, value), max(high, value))
+    return withheld(measure.reading(arm, value, interval, said.source, _reliability(bins)), _sparse(said))
 
 
-def _error_norm(bins: Bins, influence: Floats) -> float:
-    """95% quantile of sqrt(sum_b w_b error_b^2) over resampled clusters."""
-    clusters = len(influence)
-    draws = bootstrap_weights(generator(0, hash64("ece_debiased"), Purpose.BOOTSTRAP), clusters, DRAWS)
-    error = draws @ influence * np.sqrt(clusters / (clusters - 1))
-    return float(np.quantile(np.sqrt((error**2 * bins.share).sum(axis=1)), LEVEL))
+def withheld(reading: Reading, why: str) -> Reading:
+    """The reading without interval where there is a reason why; else the reading."""
+    return replace(reading, low=nan, high=nan, reason=why) if why and reading.value == reading.value else reading
+
+
+def _sparse(said: Claims) -> str:
+    """Why bins give no interval, or ""."""
+    right = int(said.right[said.rows].sum())
+    wrong = int(said.rows.sum()) - right
+    if min(right, wrong) >= FEWEST:
+        return ""
+    return f"no interval: {wrong} wrong steps, {right} right ones, bins need {FEWEST} of each"
+
+
+def _norm_interval(bins: Bins) -> tuple[float, float]:
+    """Interval of the weighted norm delta = sqrt(sum_b w_b gap_b^2) of true gaps, from estimated ones.
+
+        N(delta)^2 = delta^2 + 2 delta <gap/|gap|, error> + |error|^2,   errors from a bootstrap of items, t/z as wide
+
+    The ends are the delta at which the norm that was seen is the 97.5% and the 2.5% quantile of N(delta); 0 where even
+    delta = 0 makes such norms. nan where a bin rests on one item.
+    """
+    deviation, influence = bins.gap()
+    present = (bins.count > 0).sum(axis=0)
+    clusters = int((bins.count.sum(axis=1) > 0).sum())
+    seen = float(np.sqrt((bins.share * deviation**2).sum()))
+    varies = clusters > 1 and present.min() > 1 and variance(influence, clusters).max() > 0
+    if not varies or seen == 0:
+        return nan, nan
+    draws = bootstrap_weights(generator(0, hash64("ece_debiased"), Purpose.BOOTSTRAP), len(influence), DRAWS)
+    wider = float(t_value(clusters) / special.ndtri(0.5 + LEVEL / 2)) * np.sqrt(clusters / (clusters - 1))
+    error = draws @ influence * wider
+    along = error @ (bins.share * deviation) / seen
+    square = (error**2 * bins.share).sum(axis=1)
+
+    def end(tail: float) -> float:
+        below, above = 0.0, 2 * seen + 4 * float(np.sqrt(square.max()))
+        if np.mean(square >= seen**2) >= tail:
+            return 0.0
+        for _ in range(HALVINGS):
+            middle = (below + above) / 2
+            more = np.mean(middle**2 + 2 * middle * along + square >= seen**2) >= tail
+            below, above = (below, middle) if more else (middle, above)
+        return below
+
+    return end((1 - LEVEL) / 2), end((1 + LEVEL) / 2)
 
 
 def _reliability(bins: Bins) -> Curve:

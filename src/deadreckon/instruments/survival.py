@@ -1,4 +1,4 @@
-"""How long a rollout stays free of error: survival, cumulative incidence, horizon."""
+"""How long a rollout stays free of error: survival and horizon. Competing ends: see competing.py."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deadreckon.contracts import Reading, Stop, nan
+from deadreckon.contracts import Reading, nan
 from deadreckon.instruments.arm import Arm, Bools, Ints, Measure, both, curve, cut_short
-from deadreckon.instruments.stats import Floats, Product, product_limit, proportion_interval, variance
+from deadreckon.instruments.stats import Floats, Product, product_limit
 
 KAPLAN_MEIER = "Kaplan-Meier, item-clustered effective-size Clopper-Pearson"
 NO_STEPS = "no step of the model's own: nothing was at risk"
@@ -113,47 +113,6 @@ def _bound(first: FirstErrors, arm: Arm, quantity: str, reason: str) -> Reading:
             arm, "no rollout was cut or faulted: see survival"
         )
     return _survival(first, quantity, reason)
-
-
-def incidence_error(arm: Arm) -> Reading:
-    """P(an error by step n), where a rollout may end by `done` or `lost` first. See `_incidence`."""
-    first = first_errors(arm)
-    return _incidence(first, first.failed, "incidence_error")
-
-
-def incidence_done(arm: Arm) -> Reading:
-    """P(done by step n without an error before). See `_incidence`."""
-    first = first_errors(arm)
-    return _incidence(first, ~first.failed & (arm.stop == Stop.DONE.value), "incidence_done")
-
-
-def _incidence(first: FirstErrors, kind: Bools, quantity: str) -> Reading:
-    """Cumulative incidence among competing ends (error, done, lost), Aalen-Johansen.
-
-        F_j(n) = sum_{s<=n} S(s-1) h_js,   u_i(F_j) = sum_s [S(s-1) (d_ijs - h_js y_is) / Y_s + h_js u_i(S)(s-1)]
-
-    S is all-cause survival, u influence by item. Source: Aalen and Johansen, Scand. J. Statist. 5 (1978).
-    """
-    arm = first.arm
-    measure = Measure(quantity, "probability", "Aalen-Johansen, item-clustered effective-size Clopper-Pearson")
-    if not first.reach:
-        return measure.missing(arm, NO_STEPS)
-    y, d = first.at_risk(), first.ending(kind)
-    ends = first.failed | np.isin(arm.stop, (Stop.DONE.value, Stop.LOST.value))
-    every = product_limit(first.ending(ends), y)
-    before = np.concatenate([[1.0], every.value[:-1]])
-    drift = np.concatenate([np.zeros((len(y), 1)), every.influence[:, :-1]], axis=1)
-    total = y.sum(axis=0)
-    h = d.sum(axis=0) / total
-    f = np.cumsum(before * h)
-    u = np.cumsum(before * (d - h * y) / total + h * drift, axis=1)
-    clusters = int(every.clusters[0])
-    gone = np.concatenate([np.zeros((len(y), 1)), first.ending(ends).cumsum(axis=1)[:, :-1]], axis=1)
-    followed = ((y + gone) > 0).sum(axis=0).astype(float)  # clusters not censored before the step
-    low, high = proportion_interval(f, variance(u, clusters), clusters, first.effective, followed)
-    low = np.where(f >= 1, np.minimum(low, 1 - every.high), low)
-    points = curve("steps", np.arange(1.0, first.reach + 1), f, (low, high), every.clusters)
-    return measure.reading(arm, f[-1], (low[-1], high[-1]), "", points)
 
 
 def horizon(arm: Arm, q: float = 0.5) -> Reading:
