@@ -15,7 +15,7 @@ import polars as pl
 
 from deadreckon.contracts import Reading
 from deadreckon.errors import BadOption
-from deadreckon.instruments import calibration, cost, drift, forced, hazard, recovery, survival
+from deadreckon.instruments import calibration, cost, drift, fitted, forced, hazard, recovery, survival
 from deadreckon.instruments.arm import Arm, read
 from deadreckon.instruments.conditioning import self_conditioning, self_conditioning_first, self_conditioning_ratio
 from deadreckon.instruments.drift import excess_accumulated_error, log_loss_identity
@@ -48,7 +48,7 @@ INSTRUMENTS: dict[str, Instrument] = {
     "horizon_50": survival.horizon,
     "horizon_80": partial(survival.horizon, q=0.8),
     "hazard": hazard.hazard,
-    "weibull_shape": hazard.weibull_shape,
+    "weibull_shape": fitted.weibull_shape,
     "step_error": hazard.step_error,
     "free_running_error": hazard.free_running_error,
     "teacher_forced_error": forced.teacher_forced_error,

@@ -58,13 +58,13 @@ def ratio(y: Floats, x: Floats) -> Estimate:
     return Estimate(float(value), (y - value * x) / total, int((x > 0).sum()))
 
 
-def t_value(clusters: int | Floats) -> Floats:
+def t_value(clusters: int | Floats, level: float = LEVEL) -> Floats:
     """Two-sided quantile of Student's t with clusters - 1 degrees of freedom; nan below two clusters."""
     freedom = np.asarray(clusters, dtype=float) - 1
-    return np.where(freedom > 0, special.stdtrit(np.maximum(freedom, 1), 0.5 + LEVEL / 2), nan)
+    return np.where(freedom > 0, special.stdtrit(np.maximum(freedom, 1), 0.5 + level / 2), nan)
 
 
-def clopper_pearson(successes: Floats | float, n: Floats | float) -> tuple[Floats, Floats]:
+def clopper_pearson(successes: Floats | float, n: Floats | float, level: float = LEVEL) -> tuple[Floats, Floats]:
     """The exact binomial interval, for real-valued counts too (Beta quantiles). nan where n is not positive.
 
     low = Beta(alpha/2; s, n-s+1), high = Beta(1-alpha/2; s+1, n-s). Source: Clopper and Pearson (1934).
@@ -73,14 +73,19 @@ def clopper_pearson(successes: Floats | float, n: Floats | float) -> tuple[Float
     fit = n > 0
     s, m = np.where(fit, s, 0.0), np.where(fit, n, 1.0)
     rest = np.maximum(m - s, 0.0)
-    tail = (1 - LEVEL) / 2
+    tail = (1 - level) / 2
     low = np.where(s > 0, special.betaincinv(np.where(s > 0, s, 1.0), rest + 1, tail), 0.0)
     high = np.where(rest > 0, special.betaincinv(s + 1, np.where(rest > 0, rest, 1.0), 1 - tail), 1.0)
     return np.where(fit, low, nan), np.where(fit, high, nan)
 
 
 def proportion_interval(
-    p: Floats | float, spread: Floats | float, clusters: Floats | int, most: Floats | float, least: Floats | float
+    p: Floats | float,
+    spread: Floats | float,
+    clusters: Floats | int,
+    most: Floats | float,
+    least: Floats | float,
+    level: float = LEVEL,
 ) -> tuple[Floats, Floats]:
     """Clopper-Pearson at the effective sample size, so that few or no events never give zero width.
 
@@ -93,11 +98,11 @@ def proportion_interval(
     """
     p, v = np.asarray(p, dtype=float), np.asarray(spread, dtype=float)
     inside = (p > 0) & (p < 1) & (v > 0)
-    shrink = (special.ndtri(0.5 + LEVEL / 2) / t_value(clusters)) ** 2
+    shrink = (special.ndtri(0.5 + level / 2) / t_value(clusters, level)) ** 2
     size = np.minimum(p * (1 - p) / np.where(inside, v, 1.0) * shrink, np.minimum(most, 1e9))
     size = np.where(inside, size, np.minimum(least, most))
     size = np.where(np.isfinite(p) & np.isfinite(shrink), size, nan)
-    return clopper_pearson(np.clip(p, 0, 1) * size, size)
+    return clopper_pearson(np.clip(p, 0, 1) * size, size, level)
 
 
 def mean_intervals(value: Floats, spread: Floats, clusters: Floats | int) -> tuple[Floats, Floats]:
@@ -197,6 +202,34 @@ def _after_the_last(s: Floats, high: Floats, present: NDArray[np.int64]) -> Floa
     before = high[first - 1] if first else 1.0
     bound = before * clopper_pearson(0.0, float(present[first]))[1]
     return np.where(s <= 0, bound if present[0] > 1 else nan, high)
+
+
+def beta_product(events: Floats, at_risk: Floats) -> tuple[Floats, Floats]:
+    """Interval of a product-limit curve of independent observations: (n,) events and numbers at risk -> low, high (n,).
+
+        high: quantile of prod_{s<=n} Beta(y_s - d_s + 1, d_s);  low: of that product times Beta(y_n - d_n, 1)
+
+    The products are taken as Beta laws of the same mean and variance. Without censoring it is Clopper-Pearson's
+    interval. Source: Fay, Brittain and Proschan, "Pointwise confidence intervals for a survival distribution with small
+    samples or heavy censoring", Biostatistics 14 (2013), method of moments.
+    """
+    d, y = events, np.maximum(at_risk, events)
+    mean = np.cumprod((y - d + 1) / (y + 1))
+    square = np.cumprod((y - d + 1) * (y - d + 2) / ((y + 1) * (y + 2)))
+    left = y - d
+    tail = (1 - LEVEL) / 2
+    high = _beta_quantile(mean, square, 1 - tail)
+    low = _beta_quantile(mean * left / (left + 1), square * left / (left + 2), tail)
+    return np.where(left > 0, low, 0.0), high
+
+
+def _beta_quantile(mean: Floats, square: Floats, q: float) -> Floats:
+    """Quantile of the Beta law with this mean and mean square; the mean itself where nothing varies."""
+    spread = square - mean**2
+    inside = (mean > 0) & (mean < 1) & (spread > 1e-15)
+    m, v = np.where(inside, mean, 0.5), np.where(inside, spread, 0.01)
+    size = m * (1 - m) / v - 1
+    return np.where(inside, special.betaincinv(m * size, (1 - m) * size, q), mean)
 
 
 def bootstrap_weights(rng: np.random.Generator, clusters: int, draws: int) -> Floats:
