@@ -16,7 +16,7 @@ from deadreckon.instruments.survival import NO_STEPS, first_errors
 
 NO_INTERVAL = "a p-value has no interval"
 EXPECTED = 5.0  # first errors expected in a step's cell under a constant hazard
-ITEMS_PER_CELL = 10  # items for each free cell
+ITEMS_PER_CELL = 10  # items for each degree of freedom
 
 
 def p_value(measure: Measure, arm: Arm, p: float, reason: str = "") -> Reading:
@@ -72,7 +72,7 @@ def constancy_by_step(arm: Arm) -> Reading:
         U_b = sum_i d_ib - h y_ib,   T2 = U' V^-1 U,   (C - q) / (q (C - 1)) T2 ~ F(q, C - q)
 
     b cells of steps, h the single hazard, V from the cells' influence by cluster, q = cells - 1, C clusters (Hotelling's
-    T2). A step is a cell of its own while 5 first errors are expected in it under h and items suffice (10 a cell);
+    T2). A step is a cell of its own while 5 first errors are expected in it under h and items suffice (10 a degree of freedom);
     otherwise neighbours are pooled: by numbers at risk alone, never by where the errors fell. Source: cluster-robust
     score test, Boos, "On generalized score tests", American Statistician 46 (1992).
     """
@@ -94,7 +94,7 @@ def cells(at_risk: Floats, h: float) -> tuple[int, ...]:
     """First steps of the cells: closed from the front as soon as enough errors are expected in them."""
     expected = at_risk.sum(axis=0) * h
     most = max(len(at_risk) // ITEMS_PER_CELL, 1)
-    need = max(EXPECTED, float(expected.sum()) / most)
+    need = max(EXPECTED, float(expected.sum()) / (most + 1))
     starts, inside = [1], 0.0
     for step, more in enumerate(expected, 1):
         if inside >= need and expected[step - 1 :].sum() >= need:
