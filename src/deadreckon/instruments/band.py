@@ -7,7 +7,14 @@ from scipy import special
 
 from deadreckon.contracts import Reading
 from deadreckon.instruments.arm import Arm, Measure, both, curve
-from deadreckon.instruments.stats import LEVEL, Floats, bootstrap_weights, clopper_pearson, proportion_interval, variance
+from deadreckon.instruments.stats import (
+    LEVEL,
+    Floats,
+    bootstrap_weights,
+    clopper_pearson,
+    proportion_interval,
+    variance,
+)
 from deadreckon.instruments.survival import NO_STEPS, FirstErrors, first_errors, reaches
 from deadreckon.seeds import Purpose, generator
 
@@ -61,9 +68,12 @@ def survival_band(arm: Arm) -> Reading:
     if gone.any():
         start = int(np.flatnonzero(gone)[0])
         before = high[start - 1] if start else 1.0
-        high = np.where(gone, before * clopper_pearson(0.0, float(s.clusters[start]), level)[1], high)
+        last = before * float(clopper_pearson(0.0, float(s.clusters[start]), level)[1])
+        high = np.where(gone, last, high)
     reason = f"each step at the level {100 * level:.2f}%" + (
-        f"; steps {kept + 1} to {first.reach} have fewer than {FEWEST_ITEMS} items at risk" if kept < first.reach else ""
+        f"; steps {kept + 1} to {first.reach} have fewer than {FEWEST_ITEMS} items at risk"
+        if kept < first.reach
+        else ""
     )
     points = curve("steps", np.arange(1.0, kept + 1), s.value[:kept], (low, high), s.clusters[:kept])
     return measure.reading(arm, s.value[kept - 1], (low[-1], high[-1]), reason, points)

@@ -76,7 +76,9 @@ def constancy_by_step(arm: Arm) -> Reading:
     otherwise neighbours are pooled: by numbers at risk alone, never by where the errors fell. Source: cluster-robust
     score test, Boos, "On generalized score tests", American Statistician 46 (1992).
     """
-    measure = Measure("constancy_by_step", "p-value", "clustered score T2, F(q, C - q); null: one hazard for every step")
+    measure = Measure(
+        "constancy_by_step", "p-value", "clustered score T2, F(q, C - q); null: one hazard for every step"
+    )
     first = first_errors(arm)
     failures = int(first.failed.sum())
     if failures < FEWEST:
@@ -86,7 +88,9 @@ def constancy_by_step(arm: Arm) -> Reading:
     d, y = d[present], y[present]
     cuts = cells(y, d.sum() / y.sum())
     if len(cuts) < 2:
-        return measure.missing(arm, f"{len(d)} items and {failures} first errors make one cell of steps: nothing to test")
+        return measure.missing(
+            arm, f"{len(d)} items and {failures} first errors make one cell of steps: nothing to test"
+        )
     return _score_test(measure, arm, in_pieces(d, cuts), in_pieces(y, cuts), cuts)
 
 

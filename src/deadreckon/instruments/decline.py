@@ -40,7 +40,7 @@ VERDICTS = {
     (True, True): "both",
     (True, False): "unequal items",
     (False, True): "duration dependence",
-    (False, False): "neither shown: undecided",
+    (False, False): "neither shown",
 }
 Sums = Callable[[float], tuple[Floats, Floats]]
 UP = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # slopes between which a root is looked for; k = 1 + b is positive
@@ -272,7 +272,9 @@ def fieller(found: Slopes) -> tuple[float, float, float]:
     a, b = found.within, found.pooled
     c = a.clusters
     factor = c / (c - 1) * float(t_value(c)) ** 2 if c > 1 else np.inf
-    aa, bb, ab = (float(u @ v) * factor for u, v in ((a.influence,) * 2, (b.influence,) * 2, (a.influence, b.influence)))
+    aa, bb, ab = (
+        float(u @ v) * factor for u, v in ((a.influence,) * 2, (b.influence,) * 2, (a.influence, b.influence))
+    )
     square, cross, rest = b.value**2 - bb, a.value * b.value - ab, a.value**2 - aa
     inside = cross**2 - square * rest
     if not (square > 0 and inside > 0 and aa > 0):

@@ -116,9 +116,7 @@ def shape_best(arm: Arm, lag: int | None = 0) -> Reading:
     told = ", ".join(f"{family} {scores[family]:.4f}" for family in order)
     reason = f"{order[0]} is best; {told}; no interval: the largest of several scores has none known to hold"
     value = scores[order[0]] - scores[order[1]]
-    return Reading(
-        measure.quantity, measure.unit, value, np.nan, np.nan, 0.95, arm.items, measure.method, "", reason
-    )
+    return Reading(measure.quantity, measure.unit, value, np.nan, np.nan, 0.95, arm.items, measure.method, "", reason)
 
 
 def scores_of(first: FirstErrors, lag: int | None = 0) -> dict[str, float]:

@@ -79,7 +79,9 @@ def _nodes(theta: float, most: float) -> tuple[Floats, Floats]:
     x = np.linspace(bottom, top, int((top - bottom) / width) + 2)
     z = np.exp(x)
     log_density = shape * (x - z + np.log(shape)) - special.gammaln(shape) + np.log(x[1] - x[0])
-    log_density[0] = np.logaddexp(log_density[0] - np.log(2), np.log(max(special.gammainc(shape, z[0] * shape), 1e-300)))
+    log_density[0] = np.logaddexp(
+        log_density[0] - np.log(2), np.log(max(special.gammainc(shape, z[0] * shape), 1e-300))
+    )
     return z, log_density
 
 
@@ -123,7 +125,9 @@ def estimate(likelihood: Profile, start: Floats, alike: float, data: Repeats) ->
         return -float(found.fun) * scale
 
     least, most = np.log(RANGE[0]), np.log(RANGE[1])
-    found = optimize.minimize_scalar(lambda x: -profile(x), bounds=(least, most), method="bounded", options={"xatol": 0.01})
+    found = optimize.minimize_scalar(
+        lambda x: -profile(x), bounds=(least, most), method="bounded", options={"xatol": 0.01}
+    )
     top, peak = float(found.x), -float(found.fun)
     none = alike >= peak
     peak = max(peak, alike)
@@ -177,7 +181,9 @@ def frailty_beta(arm: Arm) -> Reading:
 
 
 def _variance(arm: Arm, quantity: str, model: Callable[[Repeats], Frailty]) -> Reading:
-    measure = Measure(quantity, "variance of relative hazard", "maximum likelihood, profile interval, items independent")
+    measure = Measure(
+        quantity, "variance of relative hazard", "maximum likelihood, profile interval, items independent"
+    )
     try:
         found = model(_independent(arm))
     except NotEstimable as why:

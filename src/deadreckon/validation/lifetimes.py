@@ -37,12 +37,13 @@ class Lives:
     change: int = 0  # steps after which the hazard changes; 0 = never
     factor: float = 1.0
     cut: float = 0.0  # chance per step of being cut after it
+    together: float = 0.0  # correlation of an item's rollouts through a Gaussian copula: S stays as it is
     proportional: bool = False  # the item's chance of an error in a step is z (H(t) - H(t-1)), at most 1
 
     def cumulative(self) -> Floats:
         """(horizon + 1,) H(n) for n = 0, 1, ..."""
         m = np.maximum(np.arange(self.horizon + 1) - self.lag, 0).astype(float)
-        total = (m * self.h) ** self.shape
+        total: Floats = (m * self.h) ** self.shape
         if not self.change:
             return total
         before = (np.minimum(m, self.change) * self.h) ** self.shape
@@ -57,29 +58,37 @@ class Lives:
         """(horizon + 1,) S(n) over items."""
         total = self.cumulative()
         if self.frailty == "gamma":
-            return (1 + self.theta * total) ** (-1 / self.theta)
+            return np.asarray((1 + self.theta * total) ** (-1 / self.theta))
         if self.frailty == "beta":
             a, b = self.beta()
-            return np.exp(special.betaln(a, b + np.arange(self.horizon + 1)) - special.betaln(a, b))
+            return np.asarray(np.exp(special.betaln(a, b + np.arange(self.horizon + 1)) - special.betaln(a, b)))
         return np.exp(-total)
 
     def draw(self, rng: np.random.Generator) -> Arm:
         """One arm."""
         count = self.items * self.rollouts
-        patience = rng.exponential(size=count)
+        patience = self._patience(rng)
         total = self.cumulative()
         if self.frailty == "gamma":
             patience /= np.repeat(rng.gamma(1 / self.theta, self.theta, self.items), self.rollouts)
         if self.frailty == "beta":
             rate = -np.log1p(-np.repeat(rng.beta(*self.beta(), self.items), self.rollouts))
             total, patience = np.arange(self.horizon + 1.0), patience / rate
-        time = self._times(total, patience, rng) if self.proportional else np.searchsorted(total, patience)
+        time = self._times(total, rng) if self.proportional else np.searchsorted(total, patience)
         last = rng.geometric(self.cut, count) if self.cut else np.full(count, self.horizon)
         last = np.minimum(last, self.horizon)
         return arm_of(np.minimum(time, last), time <= last, self.rollouts)
 
-    def _times(self, total: Floats, patience: Floats, rng: np.random.Generator) -> Ints:
-        """First errors where chances, not cumulative hazards, are proportional: z = Exp(1) / patience is not used."""
+    def _patience(self, rng: np.random.Generator) -> Floats:
+        """(rollouts,) exponential of mean 1, correlated within an item."""
+        own = rng.standard_normal((self.items, self.rollouts))
+        shared = rng.standard_normal((self.items, 1))
+        score = np.sqrt(self.together) * shared + np.sqrt(1 - self.together) * own
+        patience: Floats = -special.log_ndtr(-score).ravel()
+        return patience
+
+    def _times(self, total: Floats, rng: np.random.Generator) -> Ints:
+        """First errors where chances, not cumulative hazards, are proportional."""
         z = np.ones(self.items) if self.frailty == "none" else rng.gamma(1 / self.theta, self.theta, self.items)
         chance = np.minimum(np.repeat(z, self.rollouts)[:, None] * np.diff(total), 1.0)
         errs = rng.random(chance.shape) < chance
@@ -100,6 +109,7 @@ class Lives:
             ("change", self.change),
             ("factor", self.factor if self.change else 0),
             ("cut", self.cut),
+            ("together", self.together),
         ]
 
 
