@@ -15,7 +15,22 @@ import polars as pl
 
 from deadreckon.contracts import Reading
 from deadreckon.errors import BadOption
-from deadreckon.instruments import calibration, cost, drift, fitted, forced, hazard, recovery, survival
+from deadreckon.instruments import (
+    band,
+    calibration,
+    constancy,
+    cost,
+    decline,
+    dependence,
+    drift,
+    fitted,
+    forced,
+    frailty,
+    hazard,
+    key_steps,
+    recovery,
+    survival,
+)
 from deadreckon.instruments.arm import Arm, read
 from deadreckon.instruments.conditioning import self_conditioning, self_conditioning_first, self_conditioning_ratio
 from deadreckon.instruments.drift import excess_accumulated_error, log_loss_identity
@@ -72,6 +87,34 @@ INSTRUMENTS: dict[str, Instrument] = {
     "brier_uncertainty": calibration.brier_uncertainty,
     "ece_debiased": calibration.ece_debiased,
     "cost_per_right_step": cost.cost_per_right_step,
+    "survival_band": band.survival_band,
+    "horizon_50_bootstrap": band.horizon_bootstrap,
+    "horizon_80_bootstrap": partial(band.horizon_bootstrap, q=0.8),
+    "hazard_piecewise": constancy.hazard_piecewise,
+    "exponential_scale": fitted.exponential_scale,
+    "weibull_scale": fitted.weibull_scale,
+    "loglogistic_shape": fitted.loglogistic_shape,
+    "loglogistic_scale": fitted.loglogistic_scale,
+    "shape_best": fitted.shape_best,
+    "constancy_weibull": constancy.constancy_weibull,
+    "constancy_by_step": constancy.constancy_by_step,
+    "constancy": constancy.constancy,
+    "frailty_gamma": frailty.frailty_gamma,
+    "frailty_gamma_test": frailty.frailty_gamma_test,
+    "frailty_beta": frailty.frailty_beta,
+    "frailty_beta_test": frailty.frailty_beta_test,
+    "unequal_items": decline.unequal_items,
+    "decline_pooled": decline.decline_pooled,
+    "decline_within_items": decline.decline_within_items,
+    "decline_between_items": decline.decline_between_items,
+    "hazard_decline": decline.hazard_decline,
+    "state_dependence": dependence.state_dependence,
+    "state_dependence_within_items": dependence.state_dependence_within_items,
+    "error_fano": dependence.error_fano,
+    "error_autocorrelation": dependence.error_autocorrelation,
+    "error_autocorrelation_within_items": dependence.error_autocorrelation_within_items,
+    "key_step_share": key_steps.key_step_share,
+    "key_step_top": key_steps.key_step_top,
 }
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import special
 
 from deadreckon.contracts import Reading
-from deadreckon.instruments.arm import Arm, Measure, both, curve
+from deadreckon.instruments.arm import Arm, Measure, curve
 from deadreckon.instruments.stats import (
     LEVEL,
     Floats,
@@ -35,9 +35,7 @@ def resampled(first: FirstErrors, draws: int = DRAWS) -> Floats:
     rng = generator(0, 0, Purpose.BOOTSTRAP)
     weight = bootstrap_weights(rng, int(held.sum()), draws)
     failed, at_risk = weight @ d[held], weight @ y[held]
-    alive = 1 - failed / np.where(at_risk > 0, at_risk, np.nan)
-    curves: Floats = np.cumprod(alive, axis=1)
-    return curves
+    return np.asarray(np.cumprod(1 - failed / np.where(at_risk > 0, at_risk, np.nan), axis=1))
 
 
 def survival_band(arm: Arm) -> Reading:
@@ -69,7 +67,7 @@ def survival_band(arm: Arm) -> Reading:
         start = int(np.flatnonzero(gone)[0])
         before = high[start - 1] if start else 1.0
         last = before * float(clopper_pearson(0.0, float(s.clusters[start]), level)[1])
-        high = np.where(gone, last, high)
+        high = np.asarray(np.where(gone, last, high))
     reason = f"each step at the level {100 * level:.2f}%" + (
         f"; steps {kept + 1} to {first.reach} have fewer than {FEWEST_ITEMS} items at risk"
         if kept < first.reach
@@ -113,4 +111,4 @@ def horizon_bootstrap(arm: Arm, q: float = 0.5) -> Reading:
         return measure.missing(arm, f"every resample falls to {q:g} at the same step: see horizon_{round(100 * q)}")
     low = min(low, first.reach + 1.0)
     short = f"not reached within {first.reach} steps" if np.isinf(value) else ""
-    return measure.reading(arm, value, (low, high), both(short))
+    return measure.reading(arm, value, (low, high), short)

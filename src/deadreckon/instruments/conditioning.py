@@ -96,7 +96,8 @@ def self_conditioning(injected: Arm, healed: Arm, steps: int = 10, quantity: str
     n = (window.injected[1] > 0).sum(axis=0)
     points = curve("steps after", np.arange(1.0, steps + 1), gap, (low, high), n)
     low, high = difference_interval(whole[0], whole[1])
-    reason = f"causal: by intervention, {window.pairs} pairs; {whole[0].value[0]:.4g} after an error, {whole[1].value[0]:.4g} without"
+    rates = f"{whole[0].value[0]:.4g} after an error, {whole[1].value[0]:.4g} without"
+    reason = f"causal: by intervention, {window.pairs} pairs; {rates}"
     return measure.reading(injected, whole[0].value[0] - whole[1].value[0], (low[0], high[0]), reason, points)
 
 

@@ -71,10 +71,10 @@ def constancy_by_step(arm: Arm) -> Reading:
 
         U_b = sum_i d_ib - h y_ib,   T2 = U' V^-1 U,   (C - q) / (q (C - 1)) T2 ~ F(q, C - q)
 
-    b cells of steps, h the single hazard, V from the cells' influence by cluster, q = cells - 1, C clusters (Hotelling's
-    T2). A step is a cell of its own while 5 first errors are expected in it under h and items suffice (10 a degree of freedom);
-    otherwise neighbours are pooled: by numbers at risk alone, never by where the errors fell. Source: cluster-robust
-    score test, Boos, "On generalized score tests", American Statistician 46 (1992).
+    b cells of steps, h the single hazard, V from the cells' influence by cluster, q = cells - 1, C clusters
+    (Hotelling's T2). A step is a cell of its own while 5 first errors are expected in it under h and items suffice (10
+    a degree of freedom); otherwise neighbours are pooled: by numbers at risk alone, never by where the errors fell.
+    Source: cluster-robust score test, Boos, "On generalized score tests", American Statistician 46 (1992).
     """
     measure = Measure(
         "constancy_by_step", "p-value", "clustered score T2, F(q, C - q); null: one hazard for every step"

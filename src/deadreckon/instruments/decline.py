@@ -1,14 +1,15 @@
 """Why a pooled hazard falls: unequal items, or less risk as a rollout goes on. Told apart by repeats of the same item.
 
-Nothing is assumed of how items differ. Two rollouts r, s of item i see the same item, and they are independent given it:
-if the item's hazard is h_i g(t), then for steps t < t' and r, s different
+Nothing is assumed of how items differ. Two rollouts r, s of item i see the same item, and are independent given it: if
+the item's hazard is h_i g(t), then for steps t < t' and r, s different
 
     E[ y_ir(t) d_is(t') / g(t') - d_ir(t) y_is(t') / g(t) ] = E[ y_ir(t) y_is(t') (h_i - h_i) ] = 0
 
 with y at risk and d first error (0 or 1), whatever the law of h_i and whatever (independent) censoring. With
 g(t) = t^(1+b) - (t-1)^(1+b), a Weibull law's steps, the sum of these over pairs, weighted by w = log(t' - 1/2) -
-log(t - 1/2), has a root: the slope b of the log hazard in log steps *within* items (shape k = 1 + b). The same sum over all pairs of rollouts gives the *pooled* slope, which
-selection bends down: items that fail early leave. Each item's share of the sum is its influence.
+log(t - 1/2), has a root: the slope b of the log hazard in log steps *within* items (shape k = 1 + b). The same sum over
+all pairs of rollouts gives the *pooled* slope, which selection bends down: items that fail early leave. Each item's
+share of the sum is its influence.
 
 Sources: the pooled curve of unequal items, Vaupel and Yashin, "Heterogeneity's ruses", American Statistician 39 (1985);
 sums over pairs, Hoeffding, Annals of Mathematical Statistics 19 (1948); test of a common frailty, Commenges and
@@ -209,7 +210,7 @@ def decline_pooled(arm: Arm) -> Reading:
 
 
 def decline_between_items(arm: Arm) -> Reading:
-    """`decline_pooled` - `decline_within_items`: the part of the pooled slope that selection among unequal items makes."""
+    """`decline_pooled` - `decline_within_items`: the part of the pooled slope that unequal items make by selection."""
     return _slope(arm, "decline_between_items", "between")
 
 
@@ -268,7 +269,7 @@ def verdict(found: Slopes, alike: float) -> str:
 
 
 def fieller(found: Slopes) -> tuple[float, float, float]:
-    """1 - within / pooled and its interval: the shares at which within - (1 - share) pooled may be 0; nan if unbounded."""
+    """1 - within / pooled and its interval: where within - (1 - share) pooled may be 0; nan if unbounded."""
     a, b = found.within, found.pooled
     c = a.clusters
     factor = c / (c - 1) * float(t_value(c)) ** 2 if c > 1 else np.inf

@@ -72,7 +72,7 @@ def state_dependence(arm: Arm) -> Reading:
 
         log OR = log N11 - log N10 - log N01 + log N00,   u_i = n11_i / N11 - n10_i / N10 - n01_i / N01 + n00_i / N00
 
-    N_ab weighted pairs with (a) an error before and (b) an error now. Items that are hard make it exceed 1 by themselves.
+    N_ab weighted pairs with (a) an error before and (b) an error now. Unequal items make it exceed 1 by themselves.
     """
     measure = Measure("state_dependence", "odds ratio", "pooled two by two table, t over items on the log scale")
     try:
@@ -133,18 +133,19 @@ def _mantel_haenszel(arm: Arm, pairs: Pairs) -> tuple[Floats, Floats]:
     agree, differ = counts[0] * counts[1] / n, counts[2] * counts[3] / n
     for product, words in ((agree, "agree"), (differ, "differ")):
         if (product > 0).sum() < FEWEST:
+            seen = int((product > 0).sum())
             raise NotEstimable(
-                f"{int((product > 0).sum())} steps where two rollouts of an item {words} as an odds ratio needs: {FEWEST} or more"
+                f"{seen} steps where rollouts of an item {words} as an odds ratio needs: {FEWEST} or more"
             )
     return _by_cluster(arm, lead, agree), _by_cluster(arm, lead, differ)
 
 
 def error_fano(arm: Arm) -> Reading:
-    """Fano factor of errors per rollout: sum (N_r - p L_r)^2 / sum N_r; 1 - p if steps err alone and alike, above = bunched.
+    """Fano factor of errors per rollout: sum (N_r - p L_r)^2 / sum N_r; 1 - p if steps err alone, above = bunched.
 
     N_r errors in the L_r own steps of a rollout, p all errors / all steps. Unequal items make it exceed 1 too. Interval
-    from the jackknife of its log over items, t. Source: Fano, Physical Review 72 (1947); Cox and Lewis, "The Statistical
-    Analysis of Series of Events" (1966).
+    from the jackknife of its log over items, t. Source: Fano, Physical Review 72 (1947); Cox and Lewis, "The
+    Statistical Analysis of Series of Events" (1966).
     """
     measure = Measure("error_fano", "1", "variance over mean of errors per rollout, item jackknife of the log")
     try:

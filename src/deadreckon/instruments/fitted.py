@@ -97,7 +97,7 @@ def loglogistic_scale(arm: Arm, lag: int | None = 0) -> Reading:
 
 
 def shape_best(arm: Arm, lag: int | None = 0) -> Reading:
-    """How much better the law that tells left-out items best does than the next one, nats a rollout; the reason names it.
+    """How much better than the next one the law that tells left-out items best does; the reason names it.
 
         score(law) = sum_i log-likelihood of item i under the law fitted to the other folds / rollouts
 

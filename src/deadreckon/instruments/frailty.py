@@ -4,7 +4,7 @@ Gamma: item i's cumulative hazard is z_i H(n), z_i gamma with mean 1 and varianc
 
     L_i = E_z prod_n (1 - exp(-z D_n))^d_in exp(-z D_n)^(y_in - d_in),   D_n = H(n) - H(n-1)
 
-Beta: item i's hazard is p_i in every step, p_i ~ Beta(a, b) (the beta-geometric law); with m_i first errors in N_i steps
+Beta: item i's hazard is p_i in every step, p_i ~ Beta(a, b) (beta-geometric law); with m_i first errors in N_i steps
 
     L_i = B(a + m_i, b + N_i - m_i) / B(a, b)
 
@@ -173,9 +173,10 @@ def frailty_gamma(arm: Arm) -> Reading:
 
 
 def frailty_beta(arm: Arm) -> Reading:
-    """Variance of the items' relative hazards, each item's constant over steps (beta-geometric). Refused without repeats.
+    """Variance of the items' relative hazards, each item's constant over steps (beta-geometric).
 
-    It takes a hazard that changes with the step for inequality: see `hazard_decline` for the two apart.
+    Refused without repeats. It takes a hazard that changes with the step for inequality: `hazard_decline` tells them
+    apart.
     """
     return _variance(arm, "frailty_beta", beta)
 

@@ -68,7 +68,7 @@ def _fold(data: Cells, values: Floats) -> Floats:
 def key_step_share(arm: Arm) -> Reading:
     """Effective share of steps that carry the errors: (E p)^2 / E p^2 over (item, step) cells.
 
-    p is a cell's chance of an error. If all errors fell evenly on one step in ten it is 0.1; 1 = all cells alike. p^2 is
+    p is a cell's chance of an error. Errors spread evenly over one step in ten give 0.1; 1 = all cells alike. p^2 is
     estimated without bias by pairs of rollouts, K (K - 1) / (J (J - 1)) for K errors in J rollouts: the noise of few
     repeats does not pass for concentration. Interval on the log scale, t over items. Source: the inverse participation
     ratio; pairs, Hoeffding (1948).

@@ -1,6 +1,6 @@
 """Laws of the time to the first error: fitted with right censoring, told apart on items left out.
 
-A law is its cumulative hazard H over the steps n = 0, 1, ...: S(n) = exp(-H(n)), P(T = n) = S(n-1) - S(n). With m = n - L
+A law is its cumulative hazard H over steps n = 0, 1, ...: S(n) = exp(-H(n)), P(T = n) = S(n-1) - S(n). With m = n - L
 steps after a start-up lag L (no error can happen in the first L steps), u = k (log m - log lambda):
 
     exponential   H = m / lambda                  (the geometric law: a constant hazard)

@@ -1,4 +1,4 @@
-"""Errors of rollouts that go on after an error, with every truth in closed form: alike, unequal, chained, on key steps."""
+"""Errors of rollouts that go on after an error, every truth in closed form: alike, unequal, chained, on key steps."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Bools = NDArray[np.bool_]
 class Bunches:
     """A law of errors, and how many are drawn. One of unequal, odds and key may differ from its default.
 
-    Items alike: every step errs with chance p. unequal: an item's p is Beta(unequal, .) with that mean. odds: the odds of
-    an error after an error are so many times those after a right step (a stationary chain with mean p; with `scatter`,
-    items differ by a normal of that spread on the logit of p after a right step). key: a share of (item, step) cells
-    chosen at random has chance `key_rate`, the others p.
+    Items alike: every step errs with chance p. unequal: an item's p is Beta(unequal, .) with that mean. odds: the odds
+    of an error after an error are so many times those after a right step (a stationary chain with mean p; with
+    `scatter`, items differ by a normal of that spread on the logit of p after a right step). key: a share of (item,
+    step) cells chosen at random has chance `key_rate`, the others p.
     """
 
     items: int

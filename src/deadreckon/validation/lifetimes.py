@@ -46,7 +46,7 @@ class Lives:
         total: Floats = (m * self.h) ** self.shape
         if not self.change:
             return total
-        before = (np.minimum(m, self.change) * self.h) ** self.shape
+        before: Floats = (np.minimum(m, self.change) * self.h) ** self.shape
         return before + self.factor * (total - before)
 
     def beta(self) -> tuple[float, float]:
@@ -62,7 +62,7 @@ class Lives:
         if self.frailty == "beta":
             a, b = self.beta()
             return np.asarray(np.exp(special.betaln(a, b + np.arange(self.horizon + 1)) - special.betaln(a, b)))
-        return np.exp(-total)
+        return np.asarray(np.exp(-total))
 
     def draw(self, rng: np.random.Generator) -> Arm:
         """One arm."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from deadreckon.contracts import Reading, nan
 from deadreckon.errors import NotEstimable
-from deadreckon.instruments import band, constancy, decline, dependence, fitted, frailty, key_steps
+from deadreckon.instruments import band, constancy, decline, dependence, fitted, frailty, key_steps, shape
 from deadreckon.instruments.arm import Arm
 from deadreckon.instruments.stats import LEVEL
 from deadreckon.seeds import Purpose, generator, hash64
@@ -109,11 +109,11 @@ def _curves(plan: Lives, rng: np.random.Generator) -> Mapping[str, Reading]:
 
 def _piece_truth(plan: Lives) -> tuple[tuple[int, ...], tuple[float, ...]]:
     """First steps of the pieces and their pooled hazards, for rollouts that reach the planned horizon."""
-    cuts = constancy.pieces(plan.horizon)
+    cuts = shape.pieces(plan.horizon)
     alive = plan.alive()
     present = (1 - plan.cut) ** np.arange(plan.horizon)
     d, y = (alive[:-1] - alive[1:]) * present, alive[:-1] * present
-    h = constancy.in_pieces(d, cuts) / constancy.in_pieces(y, cuts)
+    h = shape.in_pieces(d, cuts) / shape.in_pieces(y, cuts)
     return cuts, tuple(float(v) for v in h)
 
 
@@ -145,7 +145,9 @@ def verdicts(plan: Lives, repetitions: int, seed: int = 0) -> Counter[str]:
 
 
 def power(
-    items: Iterable[int] = (50, 100, 300, 1000), variances: Iterable[float] = (0.25, 0.5, 1.0, 2.0), repetitions: int = 200
+    items: Iterable[int] = (50, 100, 300, 1000),
+    variances: Iterable[float] = (0.25, 0.5, 1.0, 2.0),
+    repetitions: int = 200,
 ) -> dict[tuple[int, float], float]:
     """Share of draws named "unequal items" by (items, frailty variance): constant hazards, 5 rollouts, 30 steps."""
     return {
