@@ -28,7 +28,7 @@ from deadreckon.contracts import Reading
 from deadreckon.errors import NotEstimable
 from deadreckon.instruments.arm import Arm, Ints, Measure
 from deadreckon.instruments.constancy import p_value
-from deadreckon.instruments.stats import LEVEL, Estimate, Floats, mean_interval, t_value
+from deadreckon.instruments.stats import DUST, LEVEL, Estimate, Floats, mean_interval, t_value
 from deadreckon.instruments.survival import first_errors, tally
 
 FEWEST = 25  # first errors, in items with repeats
@@ -192,6 +192,8 @@ def unequal(data: Repeats) -> float:
     squares = data.d @ (1 - passed) ** 2 + (leaving - data.d) @ passed**2
     whole = (data.d - data.y * h).sum(axis=1)
     mean_square = float(w @ squares / (w @ j))
+    if mean_square < DUST:
+        raise NotEstimable("every rollout errs at the same step")
     z = float(w @ (whole**2 - squares)) / (mean_square * np.sqrt(2 * float(w**2 @ (j * (j - 1)))))
     return float(special.ndtr(-z))
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deadreckon.contracts import OnError, Reading
+from deadreckon.contracts import OnError, Reading, nan
 from deadreckon.errors import NotEstimable
 from deadreckon.instruments.arm import Arm, Bools, Ints, Measure
-from deadreckon.instruments.stats import Estimate, Floats, log_interval, mean_interval, ratio
+from deadreckon.instruments.stats import DUST, Estimate, Floats, log_interval, mean_interval, ratio
 
 CONFOUNDED = "confounded: observational; an item or a moment that is hard makes both errors likely"
 STILL = "confounded by what differs between rollouts of one item at one step: only an intervention is causal"
@@ -169,7 +169,8 @@ def _fano(arm: Arm) -> Estimate:
 
     def log_fano(total: Floats) -> Floats:
         p = total[0] / total[1]
-        return np.asarray(np.log((total[2] - 2 * p * total[3] + p * p * total[4]) / total[0]))
+        square = total[2] - 2 * p * total[3] + p * p * total[4]
+        return np.log(np.where(square > DUST * total[2], square, nan) / total[0])
 
     present = parts[1] > 0
     whole = parts.sum(axis=1, keepdims=True)

@@ -79,9 +79,9 @@ def _nodes(theta: float, most: float) -> tuple[Floats, Floats]:
     x = np.linspace(bottom, top, int((top - bottom) / width) + 2)
     z = np.exp(x)
     log_density = shape * (x - z + np.log(shape)) - special.gammaln(shape) + np.log(x[1] - x[0])
-    log_density[0] = np.logaddexp(
-        log_density[0] - np.log(2), np.log(max(special.gammainc(shape, z[0] * shape), 1e-300))
-    )
+    end = np.log(0.5 + shape * (x[1] - x[0]) / 12)  # Euler and Maclaurin's correction: the density rises from there
+    beyond = np.log(max(special.gammainc(shape, z[0] * shape), 1e-300))
+    log_density[0] = np.logaddexp(log_density[0] + end, beyond)
     return z, log_density
 
 

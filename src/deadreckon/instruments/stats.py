@@ -23,6 +23,7 @@ from deadreckon.contracts import nan
 Floats = NDArray[np.float64]
 
 LEVEL = 0.95  # of every interval in this package
+DUST = 1e-14  # influence below it, beside a value of 1, is rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +36,10 @@ class Estimate:
 
     @property
     def variance(self) -> float:
-        """C/(C-1) sum u**2; nan with fewer than two clusters."""
-        return float(variance(self.influence, self.clusters))
+        """C/(C-1) sum u**2; nan with fewer than two clusters, 0 where the influence is rounding alone."""
+        largest = float(np.abs(self.influence).max(initial=0.0))
+        dust = largest < DUST * max(1.0, abs(self.value))
+        return float(variance(self.influence * (not dust), self.clusters))
 
 
 def variance(influence: Floats, clusters: int | Floats) -> Floats:
