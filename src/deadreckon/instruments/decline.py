@@ -8,7 +8,7 @@ the item's hazard is h_i g(t), then for steps t < t' and r, s different
 with y at risk and d first error (0 or 1), whatever the law of h_i and whatever (independent) censoring. With
 g(t) = t^(1+b) - (t-1)^(1+b), a Weibull law's steps, the sum of these over pairs, weighted by w = log(t' - 1/2) -
 log(t - 1/2), has a root: the slope b of the log hazard in log steps *within* items (shape k = 1 + b). The same sum over
-all pairs of rollouts gives the *pooled* slope, which selection bends down: items that fail early leave. Each item's
+pairs of different items gives the *pooled* slope, which selection bends down: items that fail early leave. Each item's
 share of the sum is its influence.
 
 Sources: the pooled curve of unequal items, Vaupel and Yashin, "Heterogeneity's ruses", American Statistician 39 (1985);
@@ -114,8 +114,10 @@ def slopes(data: Repeats) -> Slopes:
     scale = float((data.weight * data.count).sum())
 
     def pooled(b: float) -> tuple[Floats, Floats]:
-        ahead, slope = _pairs(total_y[None], data.d * data.weight[:, None], total_y[None], b)
-        return ahead / scale, slope / scale
+        every = _pairs(total_y[None], data.d * data.weight[:, None], total_y[None], b)
+        own = _pairs(data.y, data.d, data.y, b)
+        value, slope = (one - data.weight**2 * other for one, other in zip(every, own, strict=True))
+        return value / scale, slope / scale
 
     b = _root(within)
     value, slope = within(b)
@@ -149,14 +151,15 @@ def _pairs(late: Floats, d: Floats, early: Floats, b: float) -> tuple[Floats, Fl
 
 
 def _both_sides(total_y: Floats, total_d: Floats, data: Repeats, b: float) -> Floats:
-    """(items,) each item's part in the pooled sum: its errors against all at risk, and its risk against all errors."""
+    """(items,) each item's part in the pooled sum: its errors against others at risk, its risk against their errors."""
     mine = _pairs(total_y[None], data.d * data.weight[:, None], total_y[None], b)[0]
     x, g, _ = _steps(len(total_d), b)
     scaled = total_d / g
     gap = np.maximum(x[None, :] - x[:, None], 0.0)
     later, sooner = gap @ scaled, gap.T @ scaled  # errors after t, before t
     theirs = (data.y * data.weight[:, None]) @ (later - sooner)
-    part: Floats = mine + theirs
+    own = data.weight**2 * _pairs(data.y, data.d, data.y, b)[0]
+    part: Floats = mine + theirs - 2 * own
     return part
 
 

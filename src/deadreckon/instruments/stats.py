@@ -237,4 +237,5 @@ def _beta_quantile(mean: Floats, square: Floats, q: float) -> Floats:
 
 def bootstrap_weights(rng: np.random.Generator, clusters: int, draws: int) -> Floats:
     """Multinomial counts (draws, C): row b times a matrix (C, k) of cluster totals is the b-th resample's totals."""
-    return rng.multinomial(clusters, np.full(clusters, 1 / clusters), size=draws).astype(float)
+    drawn = rng.integers(clusters, size=(draws, clusters)) + clusters * np.arange(draws)[:, None]
+    return np.bincount(drawn.ravel(), minlength=draws * clusters).astype(float).reshape(draws, clusters)
