@@ -43,6 +43,8 @@ VERDICTS = {
     (False, True): "duration dependence",
     (False, False): "neither shown",
 }
+ALPHA = (1 - LEVEL) / 2  # of each of the two tests behind a verdict
+ALIKE = "where items may all be alike: no interval is known to hold there (86% to 92% of them did), see unequal_items"
 Sums = Callable[[float], tuple[Floats, Floats]]
 UP = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # slopes between which a root is looked for; k = 1 + b is positive
 DOWN = (-0.2, -0.4, -0.6, -0.75, -0.85, -0.95, -0.99)
@@ -222,10 +224,13 @@ def decline_between_items(arm: Arm) -> Reading:
 def _slope(arm: Arm, quantity: str, which: str) -> Reading:
     measure = Measure(quantity, "per log step", "sums over pairs of rollouts, t over items")
     try:
-        found = slopes(repeats(arm))
+        data = repeats(arm)
+        found = slopes(data)
     except NotEstimable as why:
         return measure.missing(arm, str(why))
     one = {"within": found.within, "pooled": found.pooled, "between": found.between}[which]
+    if which == "between" and not unequal(data) < ALPHA:
+        return measure.missing(arm, f"{one.value:.3g} {ALIKE}")
     return measure.reading(arm, one.value, mean_interval(one))
 
 
@@ -241,7 +246,7 @@ def unequal_items(arm: Arm) -> Reading:
 def hazard_decline(arm: Arm) -> Reading:
     """Share of the pooled slope that unequal items make: 1 = all of it, 0 = all is duration. The reason is the verdict.
 
-        share = 1 - b_within / b_pooled, by Fieller's theorem; only where the pooled slope differs from 0
+        share = 1 - b_within / b_pooled, by Fieller's theorem; only where items differ and the pooled slope is not 0
 
     The verdict needs two tests, each at 2.5% so that both together err in at most 5%: `unequal_items`, and t of
     b_within. Words: "unequal items", "duration dependence", "both", "neither shown: undecided". Source: Fieller, "Some
@@ -253,8 +258,11 @@ def hazard_decline(arm: Arm) -> Reading:
         found = slopes(data)
     except NotEstimable as why:
         return measure.missing(arm, str(why))
-    told = verdict(found, unequal(data))
+    alike = unequal(data)
+    told = verdict(found, alike)
     share, low, high = fieller(found)
+    if not alike < ALPHA:
+        return measure.missing(arm, f"{told}; {ALIKE}")
     if np.isnan(low):
         return measure.missing(arm, f"{told}; the pooled slope may be 0: no share of it")
     return measure.reading(arm, share, (low, high), told)
@@ -265,8 +273,7 @@ def verdict(found: Slopes, alike: float) -> str:
     inner = found.within
     t = inner.value / np.sqrt(inner.variance) if inner.variance > 0 else 0.0
     p = 2 * float(special.stdtr(inner.clusters - 1, -abs(t)))
-    half = (1 - LEVEL) / 2
-    word = VERDICTS[alike < half, p < half]
+    word = VERDICTS[alike < ALPHA, p < ALPHA]
     return (
         f"{word}: log-slope {found.pooled.value:.3g} pooled, {inner.value:.3g} within items (p = {p:.3g});"
         f" items alike p = {alike:.3g}"

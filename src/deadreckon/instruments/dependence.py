@@ -14,11 +14,12 @@ import numpy as np
 from deadreckon.contracts import OnError, Reading, nan
 from deadreckon.errors import NotEstimable
 from deadreckon.instruments.arm import Arm, Bools, Ints, Measure
-from deadreckon.instruments.stats import DUST, Estimate, Floats, log_interval, mean_interval, ratio
+from deadreckon.instruments.stats import DUST, Floats, jackknife, log_interval, mean_interval, ratio
 
 CONFOUNDED = "confounded: observational; an item or a moment that is hard makes both errors likely"
 STILL = "confounded by what differs between rollouts of one item at one step: only an intervention is causal"
 FEWEST_ITEMS = 20
+CELLS = ((True, True), (False, False), (True, False), (False, True))  # error before, error now
 FEWEST = 10  # steps in each cell of a two by two table; cells or pairs with errors
 
 
@@ -70,33 +71,47 @@ def _strata(arm: Arm, rollout: Ints, t: Ints) -> tuple[Ints, Ints]:
 def state_dependence(arm: Arm) -> Reading:
     """Odds of an error after an error over its odds after a right step, all pairs of steps pooled. Confounded.
 
-        log OR = log N11 - log N10 - log N01 + log N00,   u_i = n11_i / N11 - n10_i / N10 - n01_i / N01 + n00_i / N00
+        log OR = log N11 + log N00 - log N10 - log N01
 
     N_ab weighted pairs with (a) an error before and (b) an error now. Unequal items make it exceed 1 by themselves.
+    Interval from `stats.jackknife` over items.
     """
-    measure = Measure("state_dependence", "odds ratio", "pooled two by two table, t over items on the log scale")
+    measure = Measure("state_dependence", "odds ratio", "pooled two by two table, item jackknife of the log")
     try:
         pairs = _pairs(arm)
-        estimate = _odds_ratio(arm, pairs)
+        totals = _table(arm, pairs)
     except NotEstimable as why:
         return measure.missing(arm, str(why))
-    return measure.reading(arm, estimate.value, log_interval(estimate), CONFOUNDED)
+    return _jackknifed(measure, arm, totals, lambda n: _log(n[1] * n[2] / (n[3] * n[4])), CONFOUNDED)
 
 
-def _odds_ratio(arm: Arm, pairs: Pairs) -> Estimate:
-    log_value, influence = 0.0, np.zeros(arm.clusters)
-    for before in (True, False):
-        for now in (True, False):
-            rows = (pairs.before == before) & (pairs.now == now)
-            if rows.sum() < FEWEST:
-                words = " after ".join("an error" if e else "a right step" for e in (now, before))
-                raise NotEstimable(f"{int(rows.sum())} times {words}: an odds ratio needs {FEWEST} of each")
-            counts = _by_cluster(arm, pairs.rollout, rows.astype(float))
-            sign = 1 if before == now else -1
-            log_value += sign * float(np.log(counts.sum()))
-            influence = influence + sign * counts / counts.sum()
-    clusters = int((_by_cluster(arm, pairs.rollout, np.ones(len(pairs.t))) > 0).sum())
-    return Estimate(float(np.exp(log_value)), np.exp(log_value) * influence, clusters)
+def _table(arm: Arm, pairs: Pairs) -> Floats:
+    """(5, clusters) weight of all pairs, then of error after error, right after right, right after error, and last."""
+    parts = [_by_cluster(arm, pairs.rollout, np.ones(len(pairs.t)))]
+    for before, now in CELLS:
+        rows = (pairs.before == before) & (pairs.now == now)
+        if rows.sum() < FEWEST:
+            words = " after ".join("an error" if e else "a right step" for e in (now, before))
+            raise NotEstimable(f"{int(rows.sum())} times {words}: an odds ratio needs {FEWEST} of each")
+        parts.append(_by_cluster(arm, pairs.rollout, rows.astype(float)))
+    return np.stack(parts)
+
+
+def _log(values: Floats) -> Floats:
+    return np.log(np.where(values > 0, values, nan))
+
+
+def _jackknifed(
+    measure: Measure, arm: Arm, totals: Floats, log_value: Callable[[Floats], Floats], caveat: str
+) -> Reading:
+    """exp of a function of totals, its interval from the jackknife of the log, t over items."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        value = float(np.exp(log_value(totals.sum(axis=1, keepdims=True))[0]))
+        estimate = jackknife(totals, log_value)
+    if np.isnan(estimate.influence).any() or np.isnan(value):
+        return measure.missing(arm, "one item alone decides it: more items are needed")
+    low, high = np.exp(mean_interval(estimate))
+    return measure.reading(arm, value, (low, high), caveat)
 
 
 def state_dependence_within_items(arm: Arm) -> Reading:
@@ -125,7 +140,7 @@ def _mantel_haenszel(arm: Arm, pairs: Pairs) -> tuple[Floats, Floats]:
     stratum, lead = _strata(arm, pairs.rollout, pairs.t)
     counts = [
         np.bincount(stratum[(pairs.before == before) & (pairs.now == now)], minlength=len(lead))
-        for before, now in ((True, True), (False, False), (True, False), (False, True))
+        for before, now in CELLS
     ]
     n = np.sum(counts, axis=0)
     if n.max() < 2:
@@ -150,40 +165,27 @@ def error_fano(arm: Arm) -> Reading:
     measure = Measure("error_fano", "1", "variance over mean of errors per rollout, item jackknife of the log")
     try:
         _goes_on(arm)
-        estimate = _fano(arm)
+        totals = _moments(arm)
     except NotEstimable as why:
         return measure.missing(arm, str(why))
-    low, high = mean_interval(estimate)
-    return measure.reading(arm, np.exp(estimate.value), (np.exp(low), np.exp(high)))
+    return _jackknifed(measure, arm, totals, _log_fano, "")
 
 
-def _fano(arm: Arm) -> Estimate:
-    """log Fano factor; its influence by leaving out one cluster at a time."""
+def _moments(arm: Arm) -> Floats:
+    """(5, clusters) sums over rollouts of L, N, N^2, N L and L^2."""
     size = len(arm.length)
     n = np.bincount(arm.rollout[arm.own & arm.error], minlength=size).astype(float)
     steps = np.bincount(arm.rollout[arm.own], minlength=size).astype(float)
     if steps.max() < 2:
         raise NotEstimable("one step a rollout: its errors cannot bunch")
     every = np.arange(size)
-    parts = np.stack([_by_cluster(arm, every, v) for v in (n, steps, n * n, n * steps, steps * steps)])
+    return np.stack([_by_cluster(arm, every, v) for v in (steps, n, n * n, n * steps, steps * steps)])
 
-    def log_fano(total: Floats) -> Floats:
-        p = total[0] / total[1]
-        square = total[2] - 2 * p * total[3] + p * p * total[4]
-        return np.log(np.where(square > DUST * total[2], square, nan) / total[0])
 
-    present = parts[1] > 0
-    whole = parts.sum(axis=1, keepdims=True)
-    rest = whole - parts[:, present]
-    if (rest[0] <= 0).any() or not rest[2].all():
-        raise NotEstimable("all errors fell in one item")
-    left_out = log_fano(rest)
-    if not np.isfinite(left_out).all():
-        raise NotEstimable("errors per rollout do not vary without one of the items")
-    c = int(present.sum())
-    influence = np.zeros(arm.clusters)
-    influence[present] = (c - 1) / c * (left_out.mean() - left_out)
-    return Estimate(float(log_fano(whole)[0]), influence, c)
+def _log_fano(total: Floats) -> Floats:
+    p = total[1] / total[0]
+    square = total[2] - 2 * p * total[3] + p * p * total[4]
+    return _log(np.where(square > DUST * total[2], square, nan) / total[1])
 
 
 def error_autocorrelation(arm: Arm) -> Reading:
@@ -192,7 +194,7 @@ def error_autocorrelation(arm: Arm) -> Reading:
         r = sum (e_t - p_t)(e_t+1 - p_t+1) / sum ((e_t - p_t)^2 + (e_t+1 - p_t+1)^2) / 2
 
     The means are over items, not over the rollout itself, so that short rollouts make no bias; unequal items alone make
-    r > 0. Interval by Fisher's z, t over items.
+    r > 0. Interval by `stats.jackknife` of Fisher's z.
     """
     return _autocorrelation(arm, "error_autocorrelation", CONFOUNDED, _around_steps)
 
@@ -210,17 +212,19 @@ def error_autocorrelation_within_items(arm: Arm) -> Reading:
 def _autocorrelation(
     arm: Arm, quantity: str, caveat: str, sums: Callable[[Arm, Pairs], tuple[Floats, Floats]]
 ) -> Reading:
-    measure = Measure(quantity, "correlation", "ratio over items, t on Fisher's z")
+    measure = Measure(quantity, "correlation", "ratio over items, item jackknife of Fisher's z")
     try:
         together, alone = sums(arm, _pairs(arm))
     except NotEstimable as why:
         return measure.missing(arm, str(why))
-    r = ratio(together, alone)
-    if not abs(r.value) < 1:
-        return measure.missing(arm, "neighbouring steps never differ")
-    z = Estimate(float(np.arctanh(r.value)), r.influence / (1 - r.value**2), r.clusters)
-    low, high = mean_interval(z)
-    return measure.reading(arm, r.value, (np.tanh(low), np.tanh(high)), caveat)
+    r = ratio(together, alone).value
+    totals = np.stack([alone, together])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        z = jackknife(totals, lambda total: np.arctanh(total[1] / total[0]))
+    if not abs(r) < 1 or np.isnan(z.influence).any():
+        return measure.missing(arm, "neighbouring steps never differ, or one item alone decides it")
+    low, high = np.tanh(mean_interval(z))
+    return measure.reading(arm, r, (low, high), caveat)
 
 
 def _around_steps(arm: Arm, pairs: Pairs) -> tuple[Floats, Floats]:

@@ -9,7 +9,7 @@ import numpy as np
 from deadreckon.contracts import OnError, Reading
 from deadreckon.errors import NotEstimable
 from deadreckon.instruments.arm import Arm, Ints, Measure
-from deadreckon.instruments.stats import Estimate, Floats, log_interval, proportion_interval, ratio
+from deadreckon.instruments.stats import Floats, jackknife, mean_interval, proportion_interval, ratio
 
 FEWEST_ITEMS = 20
 FEWEST_CELLS = 10  # that saw two errors
@@ -70,29 +70,39 @@ def key_step_share(arm: Arm) -> Reading:
 
     p is a cell's chance of an error. Errors spread evenly over one step in ten give 0.1; 1 = all cells alike. p^2 is
     estimated without bias by pairs of rollouts, K (K - 1) / (J (J - 1)) for K errors in J rollouts: the noise of few
-    repeats does not pass for concentration. Interval on the log scale, t over items. Source: the inverse participation
+    repeats does not pass for concentration. Interval by `stats.jackknife` of the log. Source: the inverse participation
     ratio; pairs, Hoeffding (1948).
     """
-    measure = Measure("key_step_share", "share of steps", "squared mean over mean square from pairs, t over items, log")
+    measure = Measure(
+        "key_step_share", "share of steps", "squared mean over mean square from pairs, item jackknife of the log"
+    )
     try:
         data = cells(arm)
-        estimate = _participation(data)
+        totals = _participation(data)
     except NotEstimable as why:
         return measure.missing(arm, str(why))
-    return measure.reading(arm, estimate.value, log_interval(estimate), DIVERGED.format(rule=arm.on_error.value))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        estimate = jackknife(totals, _log_share)
+    if np.isnan(estimate.influence).any():
+        return measure.missing(arm, "one item alone decides it: more items are needed")
+    low, high = np.exp(mean_interval(estimate))
+    value = float(np.exp(_log_share(totals.sum(axis=1, keepdims=True))[0]))
+    return measure.reading(arm, value, (low, high), DIVERGED.format(rule=arm.on_error.value))
 
 
-def _participation(data: Cells) -> Estimate:
+def _participation(data: Cells) -> Floats:
+    """(3, clusters) cells, their error rates, their squared rates."""
     k, j = data.errors.sum(axis=0), data.steps.sum(axis=0)
     twice = k * (k - 1) / (j * (j - 1))
     if (twice > 0).sum() < FEWEST_CELLS:
         raise NotEstimable(
             f"{int((twice > 0).sum())} steps of an item went wrong twice: {FEWEST_CELLS} or more are needed"
         )
-    rate, square, one = _fold(data, k / j), _fold(data, twice), _fold(data, np.ones(len(j)))
-    value = float(rate.sum() ** 2 / (square.sum() * one.sum()))
-    influence = 2 * rate / rate.sum() - square / square.sum() - one / one.sum()
-    return Estimate(value, value * influence, int((one > 0).sum()))
+    return np.stack([_fold(data, np.ones(len(j))), _fold(data, k / j), _fold(data, twice)])
+
+
+def _log_share(total: Floats) -> Floats:
+    return np.asarray(np.log(total[1] ** 2 / np.where(total[2] > 0, total[2], np.nan) / total[0]))
 
 
 def key_step_top(arm: Arm) -> Reading:
@@ -100,7 +110,8 @@ def key_step_top(arm: Arm) -> Reading:
 
     Cells are ranked by half of each item's rollouts (ties share their places) and counted in the other half, and the
     other way round: no error votes for its own cell. It is a lower bound of what the true tenth carries, and 0.1 where
-    cells are alike.
+    cells are alike. Where exactly a tenth of the cells carries every error the interval is too short (88% in place of
+    95%): the tenth then ends where the errors do.
     """
     measure = Measure(
         "key_step_top", "share of errors", "split halves of each item's rollouts, effective Clopper-Pearson"

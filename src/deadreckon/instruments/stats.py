@@ -12,6 +12,7 @@ C/(C-1) and t with C-1 degrees of freedom, Korn and Graubard, "Analysis of Healt
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,6 +60,26 @@ def ratio(y: Floats, x: Floats) -> Estimate:
         return Estimate(nan, np.zeros_like(x), 0)
     value = y.sum() / total
     return Estimate(float(value), (y - value * x) / total, int((x > 0).sum()))
+
+
+def jackknife(totals: Floats, smooth: Callable[[Floats], Floats]) -> Estimate:
+    """A smooth function of totals over clusters, freed of its leading bias, with influence by leaving clusters out.
+
+        theta_J = C theta - (C - 1) mean_i theta_(-i),   u_i = (C - 1) / C (mean_j theta_(-j) - theta_(-i))
+
+    totals (k, C) by cluster, those with a positive first row count as C; smooth maps (k, n) to (n,). nan where one
+    cluster alone decides. Source: Quenouille, Biometrika 43 (1956); Tukey, Annals of Mathematical Statistics 29 (1958).
+    """
+    present = totals[0] > 0
+    c = int(present.sum())
+    whole = totals.sum(axis=1, keepdims=True)
+    value = float(smooth(whole)[0])
+    influence = np.zeros(totals.shape[1])
+    if c < 2:
+        return Estimate(value, influence, c)
+    without = smooth(whole - totals[:, present])
+    influence[present] = (c - 1) / c * (without.mean() - without)
+    return Estimate(c * value - (c - 1) * float(without.mean()), influence, c)
 
 
 def t_value(clusters: int | Floats, level: float = LEVEL) -> Floats:

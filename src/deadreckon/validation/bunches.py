@@ -60,8 +60,8 @@ class Bunches:
     def after(self) -> tuple[float, float]:
         """Chance of an error after a right step and after an error, with mean p in the long run."""
         psi, p = self.odds, self.p
-        a, b, c = (psi - 1) * (1 - p), 1 - p + (psi - 1) * -p + p, -p  # a q^2 + b q + c = 0 for q after a right step
-        q = (-b + np.sqrt(b * b - 4 * a * c)) / (2 * a)
+        a = (psi - 1) * (1 - p)  # p (1 - wrong + right) = right, wrong = psi right / (1 + (psi - 1) right)
+        q = (-1 + np.sqrt(1 + 4 * a * p)) / (2 * a)
         return float(q), float(psi * q / (1 - q + psi * q))
 
     def _chain(self, u: Floats, rng: np.random.Generator) -> Bools:

@@ -189,12 +189,8 @@ def _constant(plan: Lives) -> Case:
 
 def _within(plan: Lives) -> Case:
     truth = {"decline_within_items": plan.shape - 1}
-    if plan.frailty == "none":
-        truth["decline_between_items"] = 0.0
     if plan.shape == 1 and plan.frailty != "none":
         truth["hazard_decline"] = 1.0
-    if plan.shape != 1 and plan.frailty == "none":
-        truth["hazard_decline"] = 0.0
     return _lives("decline", plan, truth, () if plan.frailty != "none" else ("unequal_items",))
 
 
@@ -265,7 +261,7 @@ TOGETHER = [
     Bunches(500, 1, p=0.05, unequal=1.0),
     Bunches(50, 6, p=0.02, key=0.1),
     Bunches(200, 4, p=0.02, key=0.1),
-    Bunches(500, 10, p=0.0, key=0.1),
+    Bunches(500, 10, p=0.01, key=0.05),
 ]
 
 CASES: list[Case] = [
