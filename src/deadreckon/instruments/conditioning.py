@@ -96,7 +96,8 @@ def self_conditioning(injected: Arm, healed: Arm, steps: int = 10, quantity: str
     n = (window.injected[1] > 0).sum(axis=0)
     points = curve("steps after", np.arange(1.0, steps + 1), gap, (low, high), n)
     low, high = difference_interval(whole[0], whole[1])
-    reason = f"{window.pairs} pairs; {whole[0].value[0]:.4g} after an error, {whole[1].value[0]:.4g} without"
+    rates = f"{whole[0].value[0]:.4g} after an error, {whole[1].value[0]:.4g} without"
+    reason = f"causal: by intervention, {window.pairs} pairs; {rates}"
     return measure.reading(injected, whole[0].value[0] - whole[1].value[0], (low[0], high[0]), reason, points)
 
 
@@ -119,4 +120,9 @@ def self_conditioning_ratio(injected: Arm, healed: Arm, steps: int = 10) -> Read
     value = a.value[0] / b.value[0]
     influence = value * (a.influence[:, 0] / a.value[0] - b.influence[:, 0] / b.value[0])
     clusters = int((window.injected[1].sum(axis=1) > 0).sum())
-    return measure.reading(injected, value, log_interval(Estimate(value, influence, clusters)), f"{window.pairs} pairs")
+    return measure.reading(
+        injected,
+        value,
+        log_interval(Estimate(value, influence, clusters)),
+        f"causal: by intervention, {window.pairs} pairs",
+    )

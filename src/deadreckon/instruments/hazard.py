@@ -1,27 +1,21 @@
-"""How often a step goes wrong: first-error hazard, error rate over all steps, shape over time."""
+"""How often a step goes wrong: first-error hazard, error rate over all steps."""
 
 from __future__ import annotations
 
-from itertools import product
-
 import numpy as np
-from scipy import optimize
 
 from deadreckon.contracts import OnError, Reading
-from deadreckon.errors import NotEstimable
 from deadreckon.instruments.arm import Arm, Bools, Measure, curve
 from deadreckon.instruments.stats import (
     Estimate,
     Floats,
-    mean_interval,
     proportion_interval,
     ratio,
     variance,
 )
-from deadreckon.instruments.survival import NO_STEPS, FirstErrors, first_errors
+from deadreckon.instruments.survival import NO_STEPS, first_errors
 
 RATE = "ratio over items, effective-size Clopper-Pearson"
-FEWEST = 25  # first errors a shape is fitted to
 
 
 def rate_interval(estimate: Estimate, x: Floats, most_events: float) -> tuple[float, float]:
@@ -89,81 +83,3 @@ def free_running_error(arm: Arm) -> Reading:
         measure = Measure("free_running_error", "errors per step", RATE)
         return measure.missing(arm, "contexts are the oracle's under the rule repair: use another rule")
     return error_rate_of(arm, arm.own, "free_running_error")
-
-
-def weibull_shape(arm: Arm) -> Reading:
-    """Shape k of the discrete Weibull law of first-error times: 1 = constant hazard, below 1 = falling.
-
-        S(n) = exp(-(n / lambda)**k),  P(T = n) = S(n-1) - S(n)
-
-    Maximum likelihood with right censoring; interval on log k from the one-step jackknife over items,
-    u_i = -(H - H_i)^-1 s_i with s_i and H_i the item's score and Hessian. A mixture of items with unequal constant
-    hazards also gives k < 1: this is the shape of the pooled curve, not of one item's. Source: Nakagawa and Osaki,
-    "The discrete Weibull distribution", IEEE Trans. Reliability 24 (1975); jackknife: Bell and McCaffrey, "Bias
-    reduction in standard errors for linear regression with multi-stage samples", Survey Methodology 28 (2002).
-    """
-    measure = Measure("weibull_shape", "1", "maximum likelihood, leave-one-item-out variance of log k")
-    first = first_errors(arm)
-    failures = int(first.failed.sum())
-    if failures < FEWEST:
-        return measure.missing(arm, f"{failures} first errors: a shape needs {FEWEST} or more")
-    if first.reach < 3:
-        return measure.missing(arm, f"at most {first.reach} steps at risk: a shape needs 3 or more")
-    try:
-        estimate = _weibull(first)
-    except NotEstimable as why:
-        return measure.missing(arm, str(why))
-    low, high = np.exp(mean_interval(estimate))
-    return measure.reading(arm, np.exp(estimate.value), (low, high))
-
-
-def _weibull(first: FirstErrors) -> Estimate:
-    """log k, with its influence by cluster."""
-    weight = first.arm.weight
-    size = first.reach + 1
-    failed = np.bincount(first.length[first.failed], weight[first.failed], size)
-    censored = np.bincount(first.length[~first.failed], weight[~first.failed], size)
-    start = np.array([np.log(max((failed + censored) @ np.arange(size) / failed.sum(), 1.0)), 0.0])
-
-    def total(p: Floats) -> float:
-        fail, survive = _loglik(p, size)
-        return float(failed @ fail + censored @ survive)
-
-    simplex = start + np.array([[0.0, 0.0], [0.3, 0.0], [0.0, 0.3]])
-    options = {"xatol": 1e-6, "fatol": 1e-8, "maxfev": 2000, "initial_simplex": simplex}
-    found = optimize.minimize(lambda p: -total(p), start, method="Nelder-Mead", options=options)
-    if not found.success or abs(found.x[1]) > 4:
-        raise NotEstimable("the Weibull likelihood has no inner maximum: too few distinct times")
-    scores, hessians = _derivatives(found.x, first)
-    rest = hessians.sum(axis=0) - hessians
-    if np.linalg.det(rest).min() <= 0:
-        raise NotEstimable("one item alone decides the Weibull shape: more items are needed")
-    influence = -np.linalg.solve(rest, scores[:, :, None])[:, 1, 0]
-    return Estimate(float(found.x[1]), influence, int(np.unique(first.arm.home[first.length > 0]).size))
-
-
-def _derivatives(p: Floats, first: FirstErrors) -> tuple[Floats, Floats]:
-    """First (C, 2) and second (C, 2, 2) derivatives of each cluster's log-likelihood, by central differences."""
-    step = 1e-3
-    at: dict[tuple[int, int], Floats] = {}
-    for i, j in product((-1, 0, 1), repeat=2):
-        fail, survive = _loglik(p + step * np.array([i, j]), first.reach + 1)
-        terms = first.arm.weight * np.where(first.failed, fail[first.length], survive[first.length])
-        at[i, j] = np.bincount(first.arm.home, terms, first.arm.clusters).astype(float)
-    score = np.stack([at[1, 0] - at[-1, 0], at[0, 1] - at[0, -1]], axis=1) / (2 * step)
-    a = at[1, 0] - 2 * at[0, 0] + at[-1, 0]
-    b = at[0, 1] - 2 * at[0, 0] + at[0, -1]
-    c = (at[1, 1] - at[1, -1] - at[-1, 1] + at[-1, -1]) / 4
-    return score, np.stack([a, c, c, b], axis=1).reshape(-1, 2, 2) / step**2
-
-
-def _loglik(p: Floats, size: int) -> tuple[Floats, Floats]:
-    """log P(T = n) and log S(n) for n = 0 ... size-1 at p = (log lambda, log k); the first is 0 at n = 0."""
-    shape = np.exp(np.clip(p[1], -6, 6))
-    log_n = np.log(np.maximum(np.arange(size), 1))
-    cumulative = np.exp(np.clip(shape * (log_n - p[0]), -700, 50))
-    cumulative[0] = 0.0
-    rise = np.diff(cumulative, prepend=0.0)
-    fail = np.concatenate([[0.0], -cumulative[:-1]]) + np.log(-np.expm1(-np.maximum(rise, 1e-300)))
-    fail[0] = 0.0
-    return fail, -cumulative

@@ -48,6 +48,7 @@ def fitted_horizon(arm: Arm, law: Law, q: float = 0.5, *, extrapolate: bool = Fa
         return measure.missing(arm, str(why))
     reach = float(first.reach)
     value, low, high = (float(np.ceil(t - 1e-9)) for t in _horizon(fitted, q))
+    low = low - 1 if low == high else low  # whole steps hide a width below one
     if value <= reach:
         note = few_at_risk(first, value)
     elif extrapolate:

@@ -12,6 +12,7 @@ C/(C-1) and t with C-1 degrees of freedom, Korn and Graubard, "Analysis of Healt
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,7 @@ from deadreckon.contracts import nan
 Floats = NDArray[np.float64]
 
 LEVEL = 0.95  # of every interval in this package, unless it is one of a family (multiplicity.py)
+DUST = 1e-14  # influence below it, beside a value of 1, is rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,10 @@ class Estimate:
 
     @property
     def variance(self) -> float:
-        """C/(C-1) sum u**2; nan with fewer than two clusters."""
-        return float(variance(self.influence, self.clusters))
+        """C/(C-1) sum u**2; nan with fewer than two clusters, 0 where the influence is rounding alone."""
+        largest = float(np.abs(self.influence).max(initial=0.0))
+        dust = largest < DUST * max(1.0, abs(self.value))
+        return float(variance(self.influence * (not dust), self.clusters))
 
 
 def variance(influence: Floats, clusters: int | Floats) -> Floats:
@@ -56,6 +60,26 @@ def ratio(y: Floats, x: Floats) -> Estimate:
         return Estimate(nan, np.zeros_like(x), 0)
     value = y.sum() / total
     return Estimate(float(value), (y - value * x) / total, int((x > 0).sum()))
+
+
+def jackknife(totals: Floats, smooth: Callable[[Floats], Floats]) -> Estimate:
+    """A smooth function of totals over clusters, freed of its leading bias, with influence by leaving clusters out.
+
+        theta_J = C theta - (C - 1) mean_i theta_(-i),   u_i = (C - 1) / C (mean_j theta_(-j) - theta_(-i))
+
+    totals (k, C) by cluster, those with a positive first row count as C; smooth maps (k, n) to (n,). nan where one
+    cluster alone decides. Source: Quenouille, Biometrika 43 (1956); Tukey, Annals of Mathematical Statistics 29 (1958).
+    """
+    present = totals[0] > 0
+    c = int(present.sum())
+    whole = totals.sum(axis=1, keepdims=True)
+    value = float(smooth(whole)[0])
+    influence = np.zeros(totals.shape[1])
+    if c < 2:
+        return Estimate(value, influence, c)
+    without = smooth(whole - totals[:, present])
+    influence[present] = (c - 1) / c * (without.mean() - without)
+    return Estimate(c * value - (c - 1) * float(without.mean()), influence, c)
 
 
 def t_value(clusters: int | Floats, level: float = LEVEL) -> Floats:
@@ -206,6 +230,35 @@ def _after_the_last(s: Floats, high: Floats, present: NDArray[np.int64]) -> Floa
     return np.where(s <= 0, bound if present[0] > 1 else nan, high)
 
 
+def beta_product(events: Floats, at_risk: Floats) -> tuple[Floats, Floats]:
+    """Interval of a product-limit curve of independent observations: (n,) events and numbers at risk -> low, high (n,).
+
+        high: quantile of prod_{s<=n} Beta(y_s - d_s + 1, d_s);  low: of that product times Beta(y_n - d_n, 1)
+
+    The products are taken as Beta laws of the same mean and variance. Without censoring it is Clopper-Pearson's
+    interval. Source: Fay, Brittain and Proschan, "Pointwise confidence intervals for a survival distribution with small
+    samples or heavy censoring", Biostatistics 14 (2013), method of moments.
+    """
+    d, y = events, np.maximum(at_risk, events)
+    mean = np.cumprod((y - d + 1) / (y + 1))
+    square = np.cumprod((y - d + 1) * (y - d + 2) / ((y + 1) * (y + 2)))
+    left = y - d
+    tail = (1 - LEVEL) / 2
+    high = _beta_quantile(mean, square, 1 - tail)
+    low = _beta_quantile(mean * left / (left + 1), square * left / (left + 2), tail)
+    return np.where(left > 0, low, 0.0), high
+
+
+def _beta_quantile(mean: Floats, square: Floats, q: float) -> Floats:
+    """Quantile of the Beta law with this mean and mean square; the mean itself where nothing varies."""
+    spread = square - mean**2
+    inside = (mean > 0) & (mean < 1) & (spread > 1e-15)
+    m, v = np.where(inside, mean, 0.5), np.where(inside, spread, 0.01)
+    size = m * (1 - m) / v - 1
+    return np.where(inside, special.betaincinv(m * size, (1 - m) * size, q), mean)
+
+
 def bootstrap_weights(rng: np.random.Generator, clusters: int, draws: int) -> Floats:
     """Multinomial counts (draws, C): row b times a matrix (C, k) of cluster totals is the b-th resample's totals."""
-    return rng.multinomial(clusters, np.full(clusters, 1 / clusters), size=draws).astype(float)
+    drawn = rng.integers(clusters, size=(draws, clusters)) + clusters * np.arange(draws)[:, None]
+    return np.bincount(drawn.ravel(), minlength=draws * clusters).astype(float).reshape(draws, clusters)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from deadreckon.contracts import Reading, nan
 from deadreckon.instruments.arm import Arm, Bools, Ints, Measure, both, curve, cut_short
-from deadreckon.instruments.stats import Floats, Product, product_limit
+from deadreckon.instruments.stats import (
+    Floats,
+    Product,
+    beta_product,
+    product_limit,
+)
 
 KAPLAN_MEIER = "Kaplan-Meier, item-clustered effective-size Clopper-Pearson"
 NO_STEPS = "no step of the model's own: nothing was at risk"
@@ -47,9 +52,39 @@ class FirstErrors:
         every = np.ones(len(self.length), dtype=bool)
         return self.ending(every)[:, ::-1].cumsum(axis=1)[:, ::-1]
 
+    def counts(self) -> tuple[Floats, Floats]:
+        """First errors and rollouts at risk, (clusters, reach): `ending(failed)` and `at_risk` in one pass."""
+        return tally(self, self.arm.home, self.arm.clusters)
+
+    @property
+    def alone(self) -> bool:
+        """Whether every cluster holds one rollout at risk, all of one weight: independent, equal observations."""
+        at_risk = self.length > 0
+        homes, weight = self.arm.home[at_risk], self.arm.weight[at_risk]
+        return bool(weight.size and (weight == weight[0]).all() and np.bincount(homes).max() == 1)
+
     def curve(self) -> Product:
-        """Kaplan-Meier over the steps."""
-        return product_limit(self.ending(self.failed), self.at_risk(), self.effective)
+        """Kaplan-Meier over the steps; with one rollout a cluster its interval is the beta product's."""
+        d, y = self.counts()
+        found = product_limit(d, y, self.effective)
+        if not self.alone or len(d) < 2:
+            return found
+        scale = self.arm.weight[self.length > 0][0]
+        low, high = beta_product(d.sum(axis=0) / scale, y.sum(axis=0) / scale)
+        return replace(found, low=low, high=high)
+
+
+def tally(first: FirstErrors, group: Ints, groups: int) -> tuple[Floats, Floats]:
+    """First errors and rollouts at risk of each group at each step, weighted: (groups, reach) both."""
+    place = (group * first.reach + first.length - 1) * 2 + first.failed
+    weight = first.arm.weight
+    if not first.length.all():
+        rows = first.length > 0
+        place, weight = place[rows], weight[rows]
+    size = groups * first.reach * 2
+    same = not weight.size or bool((weight == 1).all())
+    ends = np.bincount(place, None if same else weight, size).astype(float).reshape(groups, first.reach, 2)
+    return ends[:, :, 1].copy(), ends.sum(axis=2)[:, ::-1].cumsum(axis=1)[:, ::-1]
 
 
 def first_errors(arm: Arm) -> FirstErrors:
@@ -127,7 +162,7 @@ def horizon(arm: Arm, q: float = 0.5) -> Reading:
     if not first.reach:
         return measure.missing(arm, NO_STEPS)
     s = first.curve()
-    value, low, high = (_reaches(v, q) for v in (s.value, s.low, s.high))
+    value, low, high = (reaches(v, q) for v in (s.value, s.low, s.high))
     low = min(low, first.reach + 1.0)
     if np.isnan(s.low).all():
         low = high = nan
@@ -142,6 +177,7 @@ def few_at_risk(first: FirstErrors, step: float) -> str:
     return few if rollouts < FEWEST_AT_RISK else ""
 
 
-def _reaches(values: Floats, q: float) -> float:
+def reaches(values: Floats, q: float) -> float:
+    """The first step at which the curve is at or below q; inf where none is."""
     at = np.flatnonzero(values <= q + 1e-12)
     return float(at[0] + 1) if at.size else float("inf")
