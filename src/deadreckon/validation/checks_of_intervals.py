@@ -1,0 +1,322 @@
+"""Fast checks of intervals: against formulas written a second time, and against laws that clustering must obey."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy import stats
+
+from deadreckon.contracts import Reading
+from deadreckon.instruments import (
+    excess_accumulated_error,
+    measure,
+    read,
+    self_conditioning,
+    self_conditioning_ratio,
+    survival_gap_constant,
+    survival_gap_mixed,
+)
+from deadreckon.instruments.stats import Side, bootstrap_weights, clopper_pearson, difference_interval, mean_intervals
+from deadreckon.instruments.survival import first_errors
+from deadreckon.validation import tally
+from deadreckon.validation.case import Case, replicate
+from deadreckon.validation.hand import lives, steps, take
+
+Floats = NDArray[np.float64]
+
+RNG_ITEMS, RNG_STEPS = 40, 8
+
+
+def close(got: tuple[float, float], expected: tuple[float, float]) -> bool:
+    """Two intervals, equal up to rounding."""
+    return bool(np.allclose(got, expected, rtol=1e-9, atol=1e-12))
+
+
+def ends(reading: Reading) -> tuple[float, float]:
+    """Its interval."""
+    return reading.low, reading.high
+
+
+def exact(successes: float, n: float) -> tuple[float, float]:
+    """Clopper-Pearson from the quantiles of Beta."""
+    low = stats.beta.ppf(0.025, successes, n - successes + 1) if successes > 0 else 0.0
+    high = stats.beta.ppf(0.975, successes + 1, n - successes) if successes < n else 1.0
+    return float(low), float(high)
+
+
+def effective(p: float, influence: Floats) -> tuple[float, float]:
+    """The interval of a proportion from the influence of its clusters, by Korn and Graubard's formula."""
+    c = len(influence)
+    spread = c / (c - 1) * float((influence**2).sum())
+    n = p * (1 - p) / spread * (stats.norm.ppf(0.975) / stats.t.ppf(0.975, c - 1)) ** 2
+    return exact(p * n, n)
+
+
+def ratio(y: Floats, x: Floats) -> tuple[float, Floats]:
+    """A ratio of totals and its influence."""
+    r = float(y.sum() / x.sum())
+    return r, (y - r * x) / x.sum()
+
+
+def unequal(rollouts: int = 1) -> pl.DataFrame:
+    """Items that differ: 40 of them, 8 steps, every rollout of an item alike."""
+    rng = np.random.default_rng(2)
+    rate = rng.beta(0.5, 2, RNG_ITEMS)
+    wrong = rng.random((RNG_ITEMS, RNG_STEPS)) < rate[:, None]
+    return steps(
+        *((i, "".join("rs"[int(e)] for e in row), "horizon") for i, row in enumerate(wrong) for _ in range(rollouts))
+    )
+
+
+def errors_by_item(frame: pl.DataFrame) -> Floats:
+    """Errors of each item."""
+    counts = frame.group_by("item", maintain_order=True).agg((pl.col("event") == "slip").sum())
+    return counts["event"].to_numpy().astype(float)
+
+
+def exact_intervals_are_scipys() -> bool:
+    """Clopper-Pearson at 0, a few, and all of 30."""
+    ours = [clopper_pearson(float(k), 30.0) for k in (0, 3, 30)]
+    peers = [stats.binomtest(k, 30).proportion_ci(0.95, "exact") for k in (0, 3, 30)]
+    return all(close((float(a[0]), float(a[1])), (b.low, b.high)) for a, b in zip(ours, peers, strict=True))
+
+
+def a_rate_has_the_interval_of_its_items() -> bool:
+    """Items as clusters, t, effective size."""
+    frame = unequal()
+    r, u = ratio(errors_by_item(frame), np.full(RNG_ITEMS, float(RNG_STEPS)))
+    return close(ends(take(frame, "step_error")), effective(r, u))
+
+
+def a_rate_over_unequal_lengths_is_a_ratio() -> bool:
+    """Long rollouts count for more, in value and spread."""
+    rng = np.random.default_rng(6)
+    length, rate = rng.integers(1, 9, RNG_ITEMS), rng.beta(0.5, 1, RNG_ITEMS)
+    wrong = (rng.random((RNG_ITEMS, 8)) < rate[:, None]) & (np.arange(8) < length[:, None])
+    lived = ("".join("rs"[int(e)] for e in row[:n]) for row, n in zip(wrong, length, strict=True))
+    r, u = ratio(wrong.sum(axis=1).astype(float), length.astype(float))
+    reading = take(steps(*((i, life, "horizon") for i, life in enumerate(lived))), "step_error")
+    return abs(reading.value - r) < 1e-12 and close(ends(reading), effective(r, u))
+
+
+def survival_has_greenwoods_variance() -> bool:
+    """One rollout an item, ties and censoring."""
+    rng = np.random.default_rng(1)
+    time, failed = rng.integers(1, 12, 120), rng.random(120) < 0.5
+    frame = lives(time, failed)
+    curve, reading = first_errors(read(frame)).curve(), take(frame, "survival")
+    s, total = 1.0, 0.0
+    for n in range(1, 9):
+        at_risk, died = int((time >= n).sum()), int(((time == n) & failed).sum())
+        s *= 1 - died / at_risk
+        total += died / (at_risk * (at_risk - died))
+        spread = s * s * total
+        if not math.isclose(float((curve.influence[:, n - 1] ** 2).sum()), spread, rel_tol=1e-9):
+            return False
+        low, high = effective(s, np.full(120, math.sqrt(spread / 120)))
+        if reading.curve is None or not close((reading.curve.low[n - 1], reading.curve.high[n - 1]), (low, high)):
+            return False
+    return True
+
+
+def a_curve_that_fell_to_zero_has_a_high_end() -> bool:
+    """The step before's, times the bound of the few at risk in the last."""
+    s = take(steps(*((i, "rs" if i % 4 else "s", "broken") for i in range(20))), "survival")
+    before = s.curve.high[0] if s.curve is not None else math.nan
+    return close(ends(s), (0.0, before * exact(0, 15)[1]))
+
+
+def rollouts_that_always_agree_count_once() -> bool:
+    """Two copies of every rollout say nothing new: rates, survival, hazard."""
+    once, twice = unequal(), unequal(2)
+    pairs = [(take(once, name), take(twice, name)) for name in ("step_error", "survival", "hazard")]
+    return all(math.isclose(a.high - a.low, b.high - b.low, rel_tol=1e-6) for a, b in pairs)
+
+
+def families_are_the_unit_where_given() -> bool:
+    """Five items a family: 8 clusters."""
+    frame = unequal().with_columns(family=pl.format("f{}", pl.col("item") // 5))
+    r, u = ratio(errors_by_item(frame).reshape(8, 5).sum(axis=1), np.full(8, 5.0 * RNG_STEPS))
+    return close(ends(take(frame, "step_error")), effective(r, u))
+
+
+def no_event_claims_what_the_design_bounds() -> bool:
+    """No error in 30 items of 2 x 5 steps: a hazard may claim 150 steps, an error rate 30 items."""
+    frame = steps(*((i, "rrrrr", "horizon") for i in range(30) for _ in range(2)))
+    rate, first = take(frame, "step_error"), take(frame, "hazard")
+    return close(ends(rate), exact(0, 30)) and close(ends(first), exact(0, 150))
+
+
+def nothing_estimable_has_zero_width() -> bool:
+    """One item, no event, all events, one step. A horizon is a whole number: one step alone may be its interval."""
+    tables = (
+        steps((1, "rrsr", "horizon"), (1, "rrrr", "horizon")),
+        steps(*((i, "rrr", "horizon") for i in range(9))),
+        steps(*((i, "ss", "horizon") for i in range(9))),
+        steps((1, "r", "horizon"), (2, "s", "horizon")),
+    )
+    extra = {"true_state": pl.col("event") == "right", "tokens": pl.lit(2), "kl_pq": pl.lit(0.5)}
+    readings = [r for frame in tables for r in measure(frame.with_columns(**extra))]
+    return all(r.low < r.high or r.unit == "steps" if not math.isnan(r.low) else bool(r.reason) for r in readings)
+
+
+def a_mean_of_constants_has_no_interval() -> bool:
+    """A spread of 0 is no knowledge."""
+    low, _ = mean_intervals(np.array([1.0]), np.array([0.0]), 10)
+    return bool(np.isnan(low[0]))
+
+
+def positive_means_have_t_intervals_on_the_log_scale() -> bool:
+    """Divergences of 12 items; and the excess of two tables of them, paired."""
+    rng = np.random.default_rng(3)
+    a, b = rng.gamma(2.0, 0.1, (12, 1)), rng.gamma(2.0, 0.1, (12, 1))
+    b += 0.5 * a
+    free, forced = (
+        steps(*((i, "r", "horizon") for i in range(12)), kl_pq=[float(v) for v in kl.ravel()]) for kl in (a, b)
+    )
+    means = {"free": float(a.mean()), "forced": float(b.mean())}
+    t = stats.t.ppf(0.975, 11)
+    half = t * float(a.std(ddof=1)) / math.sqrt(12) / means["free"]
+    own = (means["free"] * math.exp(-half), means["free"] * math.exp(half))
+    u = (a / means["free"] - b / means["forced"]).ravel()
+    half = t * float(u.std(ddof=1)) / math.sqrt(12)
+    growth = means["free"] / means["forced"]
+    pair = (100 * (growth * math.exp(-half) - 1), 100 * (growth * math.exp(half) - 1))
+    excess = excess_accumulated_error(read(free), read(forced, "repair"))
+    return close(ends(take(free, "kl_free_running")), own) and close(ends(excess), pair)
+
+
+def a_difference_uses_both_intervals_and_their_correlation() -> bool:
+    """MOVER by hand: a reaches 0.1 down and 0.3 up, b 0.2 down and 0.4 up; correlations -0.5 and 1."""
+    u = np.array([[1.0], [-2.0], [1.0]])
+    a = Side(np.array([0.5]), np.array([0.4]), np.array([0.8]), u)
+    answers = []
+    for r, v in ((-0.5, np.array([[1.0], [1.0], [-2.0]])), (1.0, 2 * u)):
+        low, high = difference_interval(a, Side(np.array([0.2]), np.array([0.0]), np.array([0.6]), v))
+        reach = [math.sqrt(x * x + y * y - 2 * r * x * y) for x, y in ((0.1, 0.4), (0.3, 0.2))]
+        answers.append(close((float(low[0]), float(high[0])), (0.3 - reach[0], 0.3 + reach[1])))
+    return all(answers)
+
+
+def occupancy_law_has_the_delta_interval_of_its_log_odds() -> bool:
+    """From totals of 30 items."""
+    rng = np.random.default_rng(4)
+    state = rng.random((30, 10)) < 0.7
+    frame = steps(*((i, "r" * 10, "horizon") for i in range(30)), true_state=[bool(s) for s in state.ravel()])
+    before = np.concatenate([np.ones((30, 1), bool), state[:, :-1]], axis=1)
+    h, u = ratio((before & ~state).sum(axis=1).astype(float), before.sum(axis=1).astype(float))
+    g, v = ratio((~before & state).sum(axis=1).astype(float), (~before).sum(axis=1).astype(float))
+    w, c = v / g - u / h, int((~before).any(axis=1).sum())  # items that were ever off
+    half = stats.t.ppf(0.975, c - 1) * math.sqrt(c / (c - 1) * float((w**2).sum()))
+    low, high = (1 / (1 + h / g * math.exp(s * half)) for s in (1, -1))
+    return close(ends(take(frame, "occupancy_law")), (low, high))
+
+
+def _arms() -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Injected and healed tables of 30 items, one own step; the second lacks items 0 and 1 and gains two others."""
+    rng = np.random.default_rng(5)
+    item, hard = np.arange(32), rng.random(32)
+    frames = []
+    for kind, factor, kept in (("injected", 0.9, item < 30), ("healed", 0.6, item >= 2)):
+        wrong = rng.random(32) < factor * hard
+        rows = ((int(i), "rr" + "rs"[int(e)], "horizon") for i, e in zip(item[kept], wrong[kept], strict=True))
+        frames.append(steps(*rows, forced=["healed", kind, ""] * 30))
+    return frames[0], frames[1]
+
+
+def contrasts_are_paired_by_item() -> bool:
+    """Items 2 ... 29 are in both tables: difference and ratio from them alone."""
+    tables = _arms()
+    injected, healed = (read(frame) for frame in tables)
+    y, z = (
+        frame.filter(pl.col("t") == 2, pl.col("item").is_between(2, 29))["event"].eq("slip").to_numpy().astype(float)
+        for frame in tables
+    )
+    w = (y - y.mean()) / 28 / y.mean() - (z - z.mean()) / 28 / z.mean()
+    half = stats.t.ppf(0.975, 27) * math.sqrt(28 / 27 * float((w**2).sum()))
+    q = float(y.mean() / z.mean())
+    sides = []
+    for v in (y, z):
+        u = (v - v.mean()) / 28
+        low, high = effective(float(v.mean()), u)
+        sides.append(Side(*(np.array([x]) for x in (v.mean(), low, high)), u[:, None]))
+    low, high = difference_interval(sides[0], sides[1])
+    reading = self_conditioning(injected, healed, 1)
+    ratio_of = self_conditioning_ratio(injected, healed, 1)
+    return close(ends(reading), (float(low[0]), float(high[0]))) and close(
+        ends(ratio_of), (q * math.exp(-half), q * math.exp(half))
+    )
+
+
+def gaps_pair_items_by_name() -> bool:
+    """The same items in another order of names, and a gap narrower than of strangers."""
+    rng = np.random.default_rng(7)
+    rate = rng.beta(0.7, 4, 60)
+    wrong = rng.random((60, 6)) < rate[:, None]
+    lived = ["".join("rs"[int(e)] for e in row) for row in wrong]
+    free = read(steps(*((i, life, "horizon") for i, life in enumerate(lived))))
+    mass = np.repeat(1 - rate, 6)
+    forced = steps(*((i, "r" * 6, "horizon") for i in range(60)), right_mass=[float(m) for m in mass])
+    ours = [gap(free, read(forced, "repair"), 4) for gap in (survival_gap_constant, survival_gap_mixed)]
+    late = forced.with_columns(pl.col("item") + 60)
+    strangers = survival_gap_mixed(free, read(late, "repair"), 4)
+    more = pl.concat([forced.with_columns(pl.col("item") - 60), forced])
+    both = survival_gap_mixed(free, read(more, "repair"), 4)
+    narrower = all(r.high - r.low < 0.9 * (strangers.high - strangers.low) for r in ours)
+    return narrower and both.high - both.low < strangers.high - strangers.low
+
+
+def bootstrap_draws_are_of_clusters() -> bool:
+    """As many as there are, with replacement, another draw each time."""
+    draws = bootstrap_weights(np.random.default_rng(8), 50, 400)
+    total = bool((draws.sum(axis=1) == 50).all())
+    return total and abs(float(draws.var()) - (1 - 1 / 50)) < 0.05 and len(np.unique(draws, axis=0)) == 400
+
+
+def _nothing(_: np.random.Generator) -> dict[str, Reading]:
+    return {}
+
+
+def replicates_draw_afresh() -> bool:
+    """No two replicates, cells or seeds share their draws."""
+    one, other = (Case("law", cell, 1, _nothing, {}) for cell in ("a", "b"))
+    places = ((one, 0, 0), (one, 0, 1), (other, 0, 0), (one, 1, 0))
+    return len({float(replicate(case, seed, place).random()) for case, seed, place in places}) == 4
+
+
+def the_count_sees_misses_on_both_sides() -> bool:
+    """Truth 0.5: held, held at the very end, too low, too high, withheld; a p-value of 0.05 rejects."""
+    intervals = ((0.4, 0.6), (0.5, 0.6), (0.1, 0.4), (0.6, 0.7), (math.nan, math.nan))
+    case = Case("law", "cell", 60, _nothing, {"a": 0.5}, frozenset({"p"}))
+    taken = [
+        {"a": Reading("a", "1", 0.5, *i, 0.95, 9, "", reason="r"), "p": Reading("p", "p-value", p, math.nan, math.nan, 0.95, 9, "")}
+        for i, p in zip(intervals, (0.05, 0.5, 0.9, 0.01, 0.2), strict=True)
+    ]
+    a, p = tally.rows(case, tally.outcomes(case, taken))
+    return (a.given, a.below, a.above, a.share) == (4, 1, 1, 0.5) and (p.given, p.above) == (5, 2)
+
+
+INTERVAL_CHECKS: tuple[Callable[[], bool], ...] = (
+    exact_intervals_are_scipys,
+    a_rate_has_the_interval_of_its_items,
+    a_rate_over_unequal_lengths_is_a_ratio,
+    survival_has_greenwoods_variance,
+    a_curve_that_fell_to_zero_has_a_high_end,
+    rollouts_that_always_agree_count_once,
+    families_are_the_unit_where_given,
+    no_event_claims_what_the_design_bounds,
+    nothing_estimable_has_zero_width,
+    a_mean_of_constants_has_no_interval,
+    positive_means_have_t_intervals_on_the_log_scale,
+    a_difference_uses_both_intervals_and_their_correlation,
+    occupancy_law_has_the_delta_interval_of_its_log_odds,
+    contrasts_are_paired_by_item,
+    gaps_pair_items_by_name,
+    bootstrap_draws_are_of_clusters,
+    replicates_draw_afresh,
+    the_count_sees_misses_on_both_sides,
+)
