@@ -171,7 +171,7 @@ def a_mean_of_constants_has_no_interval() -> bool:
 
 
 def positive_means_have_t_intervals_on_the_log_scale() -> bool:
-    """Divergences of 12 items; and the excess of two tables of them, paired."""
+    """Divergences of 12 items, their effective number for t; and the excess of two tables of them, by jackknife."""
     rng = np.random.default_rng(3)
     a, b = rng.gamma(2.0, 0.1, (12, 1)), rng.gamma(2.0, 0.1, (12, 1))
     b += 0.5 * a
@@ -179,12 +179,12 @@ def positive_means_have_t_intervals_on_the_log_scale() -> bool:
         steps(*((i, "r", "horizon") for i in range(12)), kl_pq=[float(v) for v in kl.ravel()]) for kl in (a, b)
     )
     means = {"free": float(a.mean()), "forced": float(b.mean())}
-    t = stats.t.ppf(0.975, 11)
-    half = t * float(a.std(ddof=1)) / math.sqrt(12) / means["free"]
+    kish = [float(v.sum() ** 2 / (v**2).sum()) for v in (a, b)]
+    half = stats.t.ppf(0.975, kish[0] - 1) * float(a.std(ddof=1)) / math.sqrt(12) / means["free"]
     own = (means["free"] * math.exp(-half), means["free"] * math.exp(half))
-    u = (a / means["free"] - b / means["forced"]).ravel()
-    half = t * float(u.std(ddof=1)) / math.sqrt(12)
     growth = means["free"] / means["forced"]
+    left = np.log((a.sum() - a) / (b.sum() - b)) - math.log(growth)
+    half = stats.t.ppf(0.975, min(kish) - 1) * math.sqrt(11 / 12 * float((left**2).sum()))
     pair = (100 * (growth * math.exp(-half) - 1), 100 * (growth * math.exp(half) - 1))
     excess = excess_accumulated_error(read(free), read(forced, "repair"))
     return close(ends(take(free, "kl_free_running")), own) and close(ends(excess), pair)
@@ -242,8 +242,8 @@ def contrasts_are_paired_by_item() -> bool:
     sides = []
     for v in (y, z):
         u = (v - v.mean()) / 28
-        low, high = effective(float(v.mean()), u)
-        sides.append(Side(*(np.array([x]) for x in (v.mean(), low, high)), u[:, None]))
+        one = effective(float(v.mean()), u)
+        sides.append(Side(np.array([v.mean()]), np.array([one[0]]), np.array([one[1]]), u[:, None]))
     low, high = difference_interval(sides[0], sides[1])
     reading = self_conditioning(injected, healed, 1)
     ratio_of = self_conditioning_ratio(injected, healed, 1)

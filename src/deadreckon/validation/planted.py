@@ -201,16 +201,15 @@ MISPLACED = 0.1  # confidence above the share right
 
 
 def _ramp(cell: Cell) -> Floats:
-    """(horizon,) a factor on h that grows along the rollout, with mean 1."""
-    line = np.linspace(1.0, SLOPE, cell.horizon)
-    ramp: Floats = line / line.mean()
+    """(horizon,) a factor on h that grows along the rollout up to 1."""
+    ramp: Floats = np.linspace(1.0 / SLOPE, 1.0, cell.horizon)
     return ramp
 
 
 def single_answer(cell: Cell, rng: np.random.Generator) -> Pair:
     """One answer is right: the free run's hazard is the teacher-forced error of the same item and step."""
     rate = np.repeat(cell.rates(rng), cell.rollouts)
-    wrong = np.clip(rate[:, None] * _ramp(cell), 0, 1)
+    wrong = rate[:, None] * _ramp(cell)
     events = [(rng.random(wrong.shape) < wrong).astype(np.int8) for _ in range(2)]
     return Pair(table(events[0], cell, {}), table(events[1], cell, {"right_mass": 1 - wrong}))
 
@@ -218,7 +217,7 @@ def single_answer(cell: Cell, rng: np.random.Generator) -> Pair:
 def single_answer_truth(cell: Cell) -> dict[str, float]:
     """Truths of `single_answer`; the mixed gap is 0 whatever the items are like."""
     h, weight = cell.law()
-    wrong = np.clip(h[:, None] * _ramp(cell), 0, 1)
+    wrong = h[:, None] * _ramp(cell)
     e_t = (weight[:, None] * wrong).sum(axis=0)
     n = CHECKPOINT
     alive = float((weight * np.prod(1 - wrong[:, :n], axis=1)).sum())
@@ -236,11 +235,12 @@ def single_answer_truth(cell: Cell) -> dict[str, float]:
 
 
 def intervention(cell: Cell, rng: np.random.Generator) -> Pair:
-    """The same rollouts with an error injected at step 4 (`free`) and healed there (`forced`), five own steps after."""
+    """The same rollouts with an error injected at step 4 (`free`) and healed there (`forced`), five own steps after;
+    h is the error rate after an injected error."""
     rate = np.repeat(cell.rates(rng), cell.rollouts)
     pair = []
-    for factor, kind in ((BREEDS, "injected"), (1.0, "healed")):
-        wrong = np.tile(np.clip(rate * factor, 0, 1)[:, None], (1, 10))
+    for factor, kind in ((1.0, "injected"), (1 / BREEDS, "healed")):
+        wrong = np.tile((rate * factor)[:, None], (1, 10))
         event = (rng.random(wrong.shape) < wrong).astype(np.int8)
         forced = np.full(wrong.shape, "healed", dtype="<U8")
         forced[:, 5:] = ""
@@ -252,7 +252,7 @@ def intervention(cell: Cell, rng: np.random.Generator) -> Pair:
 
 def intervention_truth(cell: Cell) -> dict[str, float]:
     """Truths of `intervention`."""
-    gap = (BREEDS - 1) * cell.h
+    gap = (1 - 1 / BREEDS) * cell.h
     return {"self_conditioning": gap, "self_conditioning_first": gap, "self_conditioning_ratio": BREEDS}
 
 
