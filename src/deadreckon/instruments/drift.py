@@ -95,7 +95,9 @@ def excess_accumulated_error(free: Arm, forced: Arm) -> Reading:
     Both sums run over the same steps, so that a trend along the sequence is no excess. The curve is over l; the
     value is at the longest l of both tables. Source: Arora et al., "Why exposure bias matters", ACL Findings 2022.
     """
-    measure = Measure("excess_accumulated_error", "percent", "ratio of sums, paired by item, jackknife t on the log scale")
+    measure = Measure(
+        "excess_accumulated_error", "percent", "ratio of sums, paired by item, jackknife t on the log scale"
+    )
     try:
         r, e = _accumulated(free, forced=False), _accumulated(forced, forced=True)
     except NotEstimable as why:

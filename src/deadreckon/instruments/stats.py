@@ -107,7 +107,7 @@ def mean_intervals(value: Floats, spread: Floats, clusters: Floats | int) -> tup
 
 
 def effective(load: Floats) -> Floats:
-    """Kish's effective number of clusters behind a total, (sum load)**2 / sum load**2 over the first axis; 0 for no load.
+    """Kish's effective number of clusters behind a total over the first axis, (sum load)**2 / sum load**2; 0: no load.
 
     Where a few clusters carry most of a positive total, their number, not that of all, says how well its variance is
     known: it gives the degrees of freedom. Source: Kish, "Survey Sampling" (1965), ch. 11; as degrees of freedom:

@@ -86,7 +86,11 @@ def horizon_is_the_first_step_at_or_below_q() -> bool:
     half, most = take(frame, "horizon_50"), take(frame, "horizon_80")
     short = take(steps(*((i, "rrrrr", "horizon") for i in range(30))), "horizon_50")
     inside = half.low <= half.value <= half.high and half.low < half.high
-    return (half.value, most.value) == (5, 2) and inside and (short.low, short.value, short.high) == (6, math.inf, math.inf)
+    return (
+        (half.value, most.value) == (5, 2)
+        and inside
+        and (short.low, short.value, short.high) == (6, math.inf, math.inf)
+    )
 
 
 def forced_steps_are_never_the_models() -> bool:
@@ -161,7 +165,9 @@ def gaps_are_survival_minus_what_was_predicted() -> bool:
     return near(gaps, (0.5 - 0.65**2, 0.5 - 0.42, 0.5 - 0.48))
 
 
-INJECTED = steps((1, "rssr", "horizon"), (2, "rsrs", "horizon"), (3, "rsss", "horizon"), forced=["healed", "injected", "", ""] * 3)
+INJECTED = steps(
+    (1, "rssr", "horizon"), (2, "rsrs", "horizon"), (3, "rsss", "horizon"), forced=["healed", "injected", "", ""] * 3
+)
 HEALED = steps((1, "rrrr", "horizon"), (2, "rrrs", "horizon"), forced=["healed", "healed", "", ""] * 2)
 
 

@@ -293,7 +293,10 @@ def the_count_sees_misses_on_both_sides() -> bool:
     intervals = ((0.4, 0.6), (0.5, 0.6), (0.1, 0.4), (0.6, 0.7), (math.nan, math.nan))
     case = Case("law", "cell", 60, _nothing, {"a": 0.5}, frozenset({"p"}))
     taken = [
-        {"a": Reading("a", "1", 0.5, *i, 0.95, 9, "", reason="r"), "p": Reading("p", "p-value", p, math.nan, math.nan, 0.95, 9, "")}
+        {
+            "a": Reading("a", "1", 0.5, *i, 0.95, 9, "", reason="r"),
+            "p": Reading("p", "p-value", p, math.nan, math.nan, 0.95, 9, ""),
+        }
         for i, p in zip(intervals, (0.05, 0.5, 0.9, 0.01, 0.2), strict=True)
     ]
     a, p = tally.rows(case, tally.outcomes(case, taken))

@@ -27,12 +27,12 @@ def steps(*rollouts: tuple[int, str, str], **columns: Sequence[object]) -> pl.Da
     return frame.with_columns(**{name: pl.Series(values, strict=False) for name, values in columns.items()})
 
 
-def lives(
-    time: NDArray[np.int64], failed: NDArray[np.bool_], item: NDArray[np.int64] | None = None
-) -> pl.DataFrame:
+def lives(time: NDArray[np.int64], failed: NDArray[np.bool_], item: NDArray[np.int64] | None = None) -> pl.DataFrame:
     """One rollout for each (time at risk, failed): right steps, then a slip, or right to the planned end."""
     items = np.arange(len(time)) if item is None else item
-    return steps(*((int(i), "r" * (int(n) - 1) + "rs"[int(e)], "horizon") for i, n, e in zip(items, time, failed, strict=True)))
+    return steps(
+        *((int(i), "r" * (int(n) - 1) + "rs"[int(e)], "horizon") for i, n, e in zip(items, time, failed, strict=True))
+    )
 
 
 def take(frame: pl.DataFrame, name: str, on_error: str = "accept") -> Reading:

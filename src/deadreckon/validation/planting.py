@@ -14,10 +14,14 @@ from pathlib import Path
 from types import ModuleType
 
 from deadreckon.errors import BadOption
+from deadreckon.rollouts.workers import worker_pool
 from deadreckon.validation.bugs import BUGS, Bug
 
 CHECKS = "deadreckon.validation.checks"
-FRESH = ("deadreckon.instruments", "deadreckon.validation")  # imported anew, so that every user of the module has the bug
+FRESH = (
+    "deadreckon.instruments",
+    "deadreckon.validation",
+)  # imported anew, so that every user of the module has the bug
 CRASHES = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
@@ -96,9 +100,11 @@ def caught_by(bug: Bug | None) -> str:
     return ""
 
 
-def hunt() -> list[Catch]:
-    """Every bug of the table, planted and hunted. BadOption where the checks are red without any."""
+def hunt(workers: int) -> list[Catch]:
+    """Every bug of the table, planted and hunted in processes. BadOption where a check is red without any."""
     red = caught_by(None)
     if red:
         raise BadOption(f"the check {red} is red without a planted bug")
-    return [Catch(bug.name, bug.module, caught_by(bug)) for bug in BUGS]
+    with worker_pool(workers) as pool:
+        found = list(pool.map(caught_by, BUGS))
+    return [Catch(bug.name, bug.module, check) for bug, check in zip(BUGS, found, strict=True)]
