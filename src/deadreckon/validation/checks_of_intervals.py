@@ -11,55 +11,18 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from deadreckon.contracts import Reading
-from deadreckon.instruments import (
-    excess_accumulated_error,
-    measure,
-    read,
-    self_conditioning,
-    self_conditioning_ratio,
-    survival_gap_constant,
-    survival_gap_mixed,
-)
-from deadreckon.instruments.stats import Side, bootstrap_weights, clopper_pearson, difference_interval, mean_intervals
+from deadreckon.instruments import measure, read
+from deadreckon.instruments.stats import bootstrap_weights, clopper_pearson, mean_intervals
 from deadreckon.instruments.survival import first_errors
 from deadreckon.validation import tally
 from deadreckon.validation.case import Case, replicate
+from deadreckon.validation.checks_of_contrasts import CONTRAST_CHECKS
+from deadreckon.validation.formulas import close, effective, ends, exact, ratio
 from deadreckon.validation.hand import lives, steps, take
 
 Floats = NDArray[np.float64]
 
 RNG_ITEMS, RNG_STEPS = 40, 8
-
-
-def close(got: tuple[float, float], expected: tuple[float, float]) -> bool:
-    """Two intervals, equal up to rounding."""
-    return bool(np.allclose(got, expected, rtol=1e-9, atol=1e-12))
-
-
-def ends(reading: Reading) -> tuple[float, float]:
-    """Its interval."""
-    return reading.low, reading.high
-
-
-def exact(successes: float, n: float) -> tuple[float, float]:
-    """Clopper-Pearson from the quantiles of Beta."""
-    low = stats.beta.ppf(0.025, successes, n - successes + 1) if successes > 0 else 0.0
-    high = stats.beta.ppf(0.975, successes + 1, n - successes) if successes < n else 1.0
-    return float(low), float(high)
-
-
-def effective(p: float, influence: Floats) -> tuple[float, float]:
-    """The interval of a proportion from the influence of its clusters, by Korn and Graubard's formula."""
-    c = len(influence)
-    spread = c / (c - 1) * float((influence**2).sum())
-    n = p * (1 - p) / spread * (stats.norm.ppf(0.975) / stats.t.ppf(0.975, c - 1)) ** 2
-    return exact(p * n, n)
-
-
-def ratio(y: Floats, x: Floats) -> tuple[float, Floats]:
-    """A ratio of totals and its influence."""
-    r = float(y.sum() / x.sum())
-    return r, (y - r * x) / x.sum()
 
 
 def unequal(rollouts: int = 1) -> pl.DataFrame:
@@ -170,38 +133,6 @@ def a_mean_of_constants_has_no_interval() -> bool:
     return bool(np.isnan(low[0]))
 
 
-def positive_means_have_t_intervals_on_the_log_scale() -> bool:
-    """Divergences of 12 items, their effective number for t; and the excess of two tables of them, by jackknife."""
-    rng = np.random.default_rng(3)
-    a, b = rng.gamma(2.0, 0.1, (12, 1)), rng.gamma(2.0, 0.1, (12, 1))
-    b += 0.5 * a
-    free, forced = (
-        steps(*((i, "r", "horizon") for i in range(12)), kl_pq=[float(v) for v in kl.ravel()]) for kl in (a, b)
-    )
-    means = {"free": float(a.mean()), "forced": float(b.mean())}
-    kish = [float(v.sum() ** 2 / (v**2).sum()) for v in (a, b)]
-    half = stats.t.ppf(0.975, kish[0] - 1) * float(a.std(ddof=1)) / math.sqrt(12) / means["free"]
-    own = (means["free"] * math.exp(-half), means["free"] * math.exp(half))
-    growth = means["free"] / means["forced"]
-    left = np.log((a.sum() - a) / (b.sum() - b)) - math.log(growth)
-    half = stats.t.ppf(0.975, min(kish) - 1) * math.sqrt(11 / 12 * float((left**2).sum()))
-    pair = (100 * (growth * math.exp(-half) - 1), 100 * (growth * math.exp(half) - 1))
-    excess = excess_accumulated_error(read(free), read(forced, "repair"))
-    return close(ends(take(free, "kl_free_running")), own) and close(ends(excess), pair)
-
-
-def a_difference_uses_both_intervals_and_their_correlation() -> bool:
-    """MOVER by hand: a reaches 0.1 down and 0.3 up, b 0.2 down and 0.4 up; correlations -0.5 and 1."""
-    u = np.array([[1.0], [-2.0], [1.0]])
-    a = Side(np.array([0.5]), np.array([0.4]), np.array([0.8]), u)
-    answers = []
-    for r, v in ((-0.5, np.array([[1.0], [1.0], [-2.0]])), (1.0, 2 * u)):
-        low, high = difference_interval(a, Side(np.array([0.2]), np.array([0.0]), np.array([0.6]), v))
-        reach = [math.sqrt(x * x + y * y - 2 * r * x * y) for x, y in ((0.1, 0.4), (0.3, 0.2))]
-        answers.append(close((float(low[0]), float(high[0])), (0.3 - reach[0], 0.3 + reach[1])))
-    return all(answers)
-
-
 def occupancy_law_has_the_delta_interval_of_its_log_odds() -> bool:
     """From totals of 30 items."""
     rng = np.random.default_rng(4)
@@ -214,60 +145,6 @@ def occupancy_law_has_the_delta_interval_of_its_log_odds() -> bool:
     half = stats.t.ppf(0.975, c - 1) * math.sqrt(c / (c - 1) * float((w**2).sum()))
     low, high = (1 / (1 + h / g * math.exp(s * half)) for s in (1, -1))
     return close(ends(take(frame, "occupancy_law")), (low, high))
-
-
-def _arms() -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Injected and healed tables of 30 items, one own step; the second lacks items 0 and 1 and gains two others."""
-    rng = np.random.default_rng(5)
-    item, hard = np.arange(32), rng.random(32)
-    frames = []
-    for kind, factor, kept in (("injected", 0.9, item < 30), ("healed", 0.6, item >= 2)):
-        wrong = rng.random(32) < factor * hard
-        rows = ((int(i), "rr" + "rs"[int(e)], "horizon") for i, e in zip(item[kept], wrong[kept], strict=True))
-        frames.append(steps(*rows, forced=["healed", kind, ""] * 30))
-    return frames[0], frames[1]
-
-
-def contrasts_are_paired_by_item() -> bool:
-    """Items 2 ... 29 are in both tables: difference and ratio from them alone."""
-    tables = _arms()
-    injected, healed = (read(frame) for frame in tables)
-    y, z = (
-        frame.filter(pl.col("t") == 2, pl.col("item").is_between(2, 29))["event"].eq("slip").to_numpy().astype(float)
-        for frame in tables
-    )
-    w = (y - y.mean()) / 28 / y.mean() - (z - z.mean()) / 28 / z.mean()
-    half = stats.t.ppf(0.975, 27) * math.sqrt(28 / 27 * float((w**2).sum()))
-    q = float(y.mean() / z.mean())
-    sides = []
-    for v in (y, z):
-        u = (v - v.mean()) / 28
-        one = effective(float(v.mean()), u)
-        sides.append(Side(np.array([v.mean()]), np.array([one[0]]), np.array([one[1]]), u[:, None]))
-    low, high = difference_interval(sides[0], sides[1])
-    reading = self_conditioning(injected, healed, 1)
-    ratio_of = self_conditioning_ratio(injected, healed, 1)
-    return close(ends(reading), (float(low[0]), float(high[0]))) and close(
-        ends(ratio_of), (q * math.exp(-half), q * math.exp(half))
-    )
-
-
-def gaps_pair_items_by_name() -> bool:
-    """The same items in another order of names, and a gap narrower than of strangers."""
-    rng = np.random.default_rng(7)
-    rate = rng.beta(0.7, 4, 60)
-    wrong = rng.random((60, 6)) < rate[:, None]
-    lived = ["".join("rs"[int(e)] for e in row) for row in wrong]
-    free = read(steps(*((i, life, "horizon") for i, life in enumerate(lived))))
-    mass = np.repeat(1 - rate, 6)
-    forced = steps(*((i, "r" * 6, "horizon") for i in range(60)), right_mass=[float(m) for m in mass])
-    ours = [gap(free, read(forced, "repair"), 4) for gap in (survival_gap_constant, survival_gap_mixed)]
-    late = forced.with_columns(pl.col("item") + 60)
-    strangers = survival_gap_mixed(free, read(late, "repair"), 4)
-    more = pl.concat([forced.with_columns(pl.col("item") - 60), forced])
-    both = survival_gap_mixed(free, read(more, "repair"), 4)
-    narrower = all(r.high - r.low < 0.9 * (strangers.high - strangers.low) for r in ours)
-    return narrower and both.high - both.low < strangers.high - strangers.low
 
 
 def bootstrap_draws_are_of_clusters() -> bool:
@@ -304,6 +181,7 @@ def the_count_sees_misses_on_both_sides() -> bool:
 
 
 INTERVAL_CHECKS: tuple[Callable[[], bool], ...] = (
+    *CONTRAST_CHECKS,
     exact_intervals_are_scipys,
     a_rate_has_the_interval_of_its_items,
     a_rate_over_unequal_lengths_is_a_ratio,
@@ -314,11 +192,7 @@ INTERVAL_CHECKS: tuple[Callable[[], bool], ...] = (
     no_event_claims_what_the_design_bounds,
     nothing_estimable_has_zero_width,
     a_mean_of_constants_has_no_interval,
-    positive_means_have_t_intervals_on_the_log_scale,
-    a_difference_uses_both_intervals_and_their_correlation,
     occupancy_law_has_the_delta_interval_of_its_log_odds,
-    contrasts_are_paired_by_item,
-    gaps_pair_items_by_name,
     bootstrap_draws_are_of_clusters,
     replicates_draw_afresh,
     the_count_sees_misses_on_both_sides,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -89,7 +90,7 @@ def fresh_checks(bug: Bug | None) -> Iterator[ModuleType]:
 
 def caught_by(bug: Bug | None) -> str:
     """The first check that turns red, by failing or by a crash; "" where all are green."""
-    with fresh_checks(bug) as checks:
+    with warnings.catch_warnings(action="ignore"), fresh_checks(bug) as checks:
         for check in checks.CHECKS:
             try:
                 green = check()

@@ -53,7 +53,7 @@ def validate(
         "seed": str(seed),
         "replicates": f"{SIZES[size].replicates:,} a cell, {SIZES[size].closed:,} where everything is closed-form",
         "counted": f"{sum(count for _, count in planned):,} replicates, {len(planned)} cells, {len(rows)} rows",
-        "time": f"{seconds:,.0f} CPU seconds of replicates, {time.time() - begun:,.0f} seconds of this run, {workers} workers",
+        "time": f"{seconds:,.0f} CPU seconds counting; this run {time.time() - begun:,.0f} seconds, {workers} workers",
     }
     report = Report(facts, rows, golden, bugs)
     write_atomic(out / "validation.md", markdown(report).encode())

@@ -1,8 +1,9 @@
 """Kaplan-Meier and Nelson-Aalen on the lung data by lifelines; writes lung_lifelines.json beside this file.
 
-    python tests/values/oracles/lung.py        # in an environment with lifelines (MIT licence, which holds the data too)
+    python tests/values/oracles/lung.py        # in an environment with lifelines
 
-The data (Loprinzi et al., J. Clinical Oncology 12, 1994): days, 1 = died, ECOG score (-1 = missing), 228 patients.
+and prints the columns kept in golden.json. The data are part of lifelines (MIT licence), from Loprinzi et al.,
+J. Clinical Oncology 12 (1994): days, 1 = died, ECOG score (-1 = missing), 228 patients.
 """
 
 from __future__ import annotations
