@@ -2,7 +2,7 @@
 
 `chain`: a two-state chain, right and wrong, error rate h and recovery rate g a step, h equal over items or
 Beta-distributed. `lifetimes`: Weibull first errors. The others are pairs: two tables of the same items, for the
-instruments that compare. More laws: `ends`, `returns`, `losses`.
+instruments that compare. More laws: planted_ends, planted_returns, planted_drift.
 """
 
 from __future__ import annotations
@@ -234,12 +234,12 @@ def single_answer_truth(cell: Cell) -> dict[str, float]:
     }
 
 
-def intervention(cell: Cell, rng: np.random.Generator) -> Pair:
+def intervention(cell: Cell, rng: np.random.Generator, breeds: float = BREEDS) -> Pair:
     """The same rollouts with an error injected at step 4 (`free`) and healed there (`forced`), five own steps after;
     h is the error rate after an injected error."""
     rate = np.repeat(cell.rates(rng), cell.rollouts)
     pair = []
-    for factor, kind in ((1.0, "injected"), (1 / BREEDS, "healed")):
+    for factor, kind in ((1.0, "injected"), (1 / breeds, "healed")):
         wrong = np.tile((rate * factor)[:, None], (1, 10))
         event = (rng.random(wrong.shape) < wrong).astype(np.int8)
         forced = np.full(wrong.shape, "healed", dtype="<U8")
@@ -250,10 +250,10 @@ def intervention(cell: Cell, rng: np.random.Generator) -> Pair:
     return Pair(pair[0], pair[1])
 
 
-def intervention_truth(cell: Cell) -> dict[str, float]:
+def intervention_truth(cell: Cell, breeds: float = BREEDS) -> dict[str, float]:
     """Truths of `intervention`."""
-    gap = (1 - 1 / BREEDS) * cell.h
-    return {"self_conditioning": gap, "self_conditioning_first": gap, "self_conditioning_ratio": BREEDS}
+    gap = (1 - 1 / breeds) * cell.h
+    return {"self_conditioning": gap, "self_conditioning_first": gap, "self_conditioning_ratio": breeds}
 
 
 def losses(cell: Cell, rng: np.random.Generator) -> Pair:

@@ -91,9 +91,9 @@ def single_answer(cell: Cell, rng: np.random.Generator) -> Readings:
     return readings | {gap.__name__: gap(free, forced, CHECKPOINT) for gap in gaps}
 
 
-def intervention(cell: Cell, rng: np.random.Generator) -> Readings:
+def intervention(cell: Cell, rng: np.random.Generator, breeds: float = planted.BREEDS) -> Readings:
     """What is read of an injected and a healed table."""
-    pair = planted.intervention(cell, rng)
+    pair = planted.intervention(cell, rng, breeds)
     injected, healed = read(pair.free), read(pair.forced)
     return {
         "self_conditioning": self_conditioning(injected, healed, 5),
@@ -124,6 +124,7 @@ KINDS: dict[str, tuple[Callable[[Cell, np.random.Generator], Readings], Callable
     "lifetimes": (lifetimes, planted.lifetimes_truth),
     "single answer": (single_answer, planted.single_answer_truth),
     "intervention": (intervention, planted.intervention_truth),
+    "no self-conditioning": (partial(intervention, breeds=1.0), partial(planted.intervention_truth, breeds=1.0)),
     "losses": (losses, planted.losses_truth),
     "claims": (claims, planted.claims_truth),
 }
@@ -177,7 +178,7 @@ def grid() -> list[Case]:
     for shape in (0.5, 1.0, 2.0):
         for items, rollouts, censored in ((20, 1, 0.0), (50, 2, 0.3), (100, 1, 0.7), (500, 1, 0.0)):
             cells.append(("lifetimes", Cell(0.1, 0.0, items, rollouts, 20, shape=shape, censored=censored), 0.0))
-    for kind in ("single answer", "intervention", "losses", "claims"):
+    for kind in ("single answer", "intervention", "no self-conditioning", "losses", "claims"):
         for items, rollouts, correlation in ((20, 1, 0.0), (50, 2, 0.1), (200, 1, 0.3), (500, 1, 0.1)):
             cells.append((kind, Cell(0.05, 0.0, items, rollouts, 20), correlation))
         if kind != "claims":

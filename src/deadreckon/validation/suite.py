@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from deadreckon.errors import UnknownName
-from deadreckon.validation import planted_core
+from deadreckon.validation import planted_core, planted_drift, planted_ends, planted_returns
 from deadreckon.validation.case import Case
 
-MODULES = (planted_core,)  # each with its CASES
+MODULES = (  # each with its CASES
+    planted_core,
+    planted_ends,
+    planted_returns,
+    planted_drift,
+)
 
 
 @dataclass(frozen=True, slots=True)
