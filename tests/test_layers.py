@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "scaffolds": BASE,
     "instruments": BASE,
     "logs": BASE,
-    "validation": BASE | {"instruments"},
+    "validation": BASE | {"instruments", "rollouts"},
     "worlds": BASE,
     "models": BASE | {"worlds"},
     "rollouts": BASE | {"worlds", "models", "scaffolds"},

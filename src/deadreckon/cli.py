@@ -45,6 +45,14 @@ class Size(StrEnum):
     FULL = "full"
 
 
+class Validation(StrEnum):
+    """How much of the validation runs."""
+
+    QUICK = "quick"
+    CHANGE = "change"
+    RELEASE = "release"
+
+
 class Kind(StrEnum):
     """What can be listed."""
 
@@ -213,6 +221,30 @@ def report(
     for run in runs:
         _warn(unfinished(run))
     typer.echo(str(write_report([describe_runs(runs)], out, png=png)))
+
+
+@app.command()
+def validate(
+    out: Out = Path("validation"),
+    size: Annotated[
+        Validation, typer.Option(help="quick: a cell a law; change: every cell; release: as often as the rule asks.")
+    ] = Validation.QUICK,
+    topic: Annotated[str | None, typer.Option(help="One planted law alone, e.g. geometric.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the replicates.")] = 0,
+    workers: Workers = 2,
+) -> None:
+    """Measure the instrument on itself: coverage, size, bias, golden numbers, planted bugs. Exit code 1: one fails."""
+    from deadreckon.rollouts.progress import progress_bar
+    from deadreckon.validation.page import summary
+    from deadreckon.validation.validate import expect
+    from deadreckon.validation.validate import validate as run
+
+    _warn(expect(size.value, topic, workers))
+    with progress_bar("replicates") as tell:
+        report = run(out, size.value, topic, seed=seed, workers=workers, progress=tell)
+    typer.echo(f"{summary(report)}\n{out / 'validation.md'}")
+    if report.failures:
+        raise typer.Exit(1)
 
 
 def _warn(line: str) -> None:

@@ -119,10 +119,6 @@ def self_conditioning_ratio(injected: Arm, healed: Arm, steps: int = 10) -> Read
             return measure.missing(injected, f"no error {name} in the {steps} steps: a ratio needs both")
     value = a.value[0] / b.value[0]
     influence = value * (a.influence[:, 0] / a.value[0] - b.influence[:, 0] / b.value[0])
-    clusters = int((window.injected[1].sum(axis=1) > 0).sum())
-    return measure.reading(
-        injected,
-        value,
-        log_interval(Estimate(value, influence, clusters)),
-        f"causal: by intervention, {window.pairs} pairs",
-    )
+    load = window.injected[1].sum(axis=1)
+    interval = log_interval(Estimate(value, influence, int((load > 0).sum())), load)
+    return measure.reading(injected, value, interval, f"causal: by intervention, {window.pairs} pairs")

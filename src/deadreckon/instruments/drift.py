@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from deadreckon.contracts import OnError, Reading
 from deadreckon.errors import NotEstimable
-from deadreckon.instruments.arm import Arm, Measure, aligned, both, curve
+from deadreckon.instruments.arm import Arm, Ints, Measure, aligned, both, curve
 from deadreckon.instruments.stats import (
     Estimate,
     Floats,
+    effective,
     log_interval,
     log_intervals,
     mean_interval,
@@ -17,7 +20,7 @@ from deadreckon.instruments.stats import (
     variance,
 )
 
-MEAN = "mean over items, t on the log scale"
+MEAN = "mean over items, t on the log scale with the effective number of items"
 
 
 def _column(arm: Arm, name: str, *, forced: bool) -> Floats:
@@ -48,11 +51,11 @@ def _kl(arm: Arm, quantity: str, column: str, *, forced: bool) -> Reading:
     estimate = ratio(y.sum(axis=1), x.sum(axis=1))
     mean, influence = _step_means(y, x)
     present = (x > 0).sum(axis=0)
-    ends = log_intervals(mean, variance(influence, present), present)
+    ends = log_intervals(mean, variance(influence, present), effective(y))
     points = curve("step", np.arange(1.0, len(mean) + 1), mean, ends, present)
     missing = int((arm.own & np.isnan(values)).sum())
     reason = both(f"{missing} steps without a value" if missing else "")
-    return measure.reading(arm, estimate.value, log_interval(estimate), reason, points)
+    return measure.reading(arm, estimate.value, log_interval(estimate, y.sum(axis=1)), reason, points)
 
 
 def _step_means(y: Floats, x: Floats) -> tuple[Floats, Floats]:
@@ -92,33 +95,49 @@ def excess_accumulated_error(free: Arm, forced: Arm) -> Reading:
     Both sums run over the same steps, so that a trend along the sequence is no excess. The curve is over l; the
     value is at the longest l of both tables. Source: Arora et al., "Why exposure bias matters", ACL Findings 2022.
     """
-    measure = Measure("excess_accumulated_error", "percent", "ratio of sums, paired by item, t on the log scale")
+    measure = Measure(
+        "excess_accumulated_error", "percent", "ratio of sums, paired by item, jackknife t on the log scale"
+    )
     try:
-        sums = [_accumulated(free, forced=False), _accumulated(forced, forced=True)]
+        r, e = _accumulated(free, forced=False), _accumulated(forced, forced=True)
     except NotEstimable as why:
         return measure.missing(free, str(why))
-    reach = min(len(total) for total, _, _ in sums)
-    (r, u, n), (e, v, _) = ((total[:reach], influence[:, :reach], count) for total, influence, count in sums)
-    if not (r[-1] > 0 and e[-1] > 0):
+    reach = min(len(r.total), len(e.total))
+    if not (r.total[reach - 1] > 0 and e.total[reach - 1] > 0):
         return measure.missing(free, "the loss is 0 on one side: no ratio")
-    u, v = aligned(free, forced, u, v)
-    e_safe = np.where(e > 0, e, np.nan)
-    growth = r / e_safe
-    spread = variance(np.nan_to_num(u / e_safe - growth * v / e_safe), n[:reach])
-    low, high = log_intervals(growth, spread, n[:reach])
+    growth = r.total[:reach] / np.where(e.total[:reach] > 0, e.total[:reach], np.nan)
+    u, v = aligned(free, forced, r.without[:, :reach], e.without[:, :reach])
+    spread = (1 - 1 / np.maximum(r.present[:reach], 1)) * ((u - v) ** 2).sum(axis=0)
+    carried = np.minimum(r.carried[:reach], e.carried[:reach])
+    low, high = log_intervals(growth, spread * growth**2, carried)
     excess, low, high = 100 * (growth - 1), 100 * (low - 1), 100 * (high - 1)
-    points = curve("steps", np.arange(1.0, reach + 1), excess, (low, high), n[:reach].astype(np.int64))
-    return measure.reading(free, excess[-1], (low[-1], high[-1]), f"at l = {reach}", points)
+    points = curve("steps", np.arange(1.0, reach + 1), excess, (low, high), r.present[:reach])
+    reason = both(f"at l = {reach}", "" if np.isfinite(low[-1]) else "one item alone carries the loss")
+    return measure.reading(free, excess[-1], (low[-1], high[-1]), reason, points)
 
 
-def _accumulated(arm: Arm, *, forced: bool) -> tuple[Floats, Floats, Floats]:
-    """Sum over steps of the mean loss by step (n,), its influence (C, n), and the clusters behind each step."""
+@dataclass(frozen=True, slots=True)
+class _Sum:
+    """The mean loss summed over steps 1 ... l, for every l: (n,)."""
+
+    total: Floats
+    without: Floats  # (C, n) log of the total without the cluster - log of the total; nan where nothing is left
+    carried: Floats  # (n,) effective number of clusters that carry it
+    present: Ints  # (n,) clusters at step l
+
+
+def _accumulated(arm: Arm, *, forced: bool) -> _Sum:
     values = _column(arm, "kl_pq", forced=forced)
     rows = arm.own & ~np.isnan(values)
     y = arm.per_step(np.nan_to_num(values), rows, arm.steps_at())
     x = arm.per_step(np.ones(len(rows)), rows, arm.steps_at())
-    mean, influence = _step_means(y, x)
-    return np.cumsum(mean), np.cumsum(influence, axis=1), (x > 0).sum(axis=0).astype(float)
+    mean, _ = _step_means(y, x)
+    total, rest = np.cumsum(mean), x.sum(axis=0) - x
+    left = np.cumsum(np.where(rest > 0, (y.sum(axis=0) - y) / np.where(rest > 0, rest, 1.0), 0.0), axis=1)
+    positive = (left > 0) & (total > 0)
+    without = np.log(np.where(positive, left, 1.0)) - np.log(np.where(total > 0, total, 1.0))
+    load = np.cumsum(y / np.maximum(x.sum(axis=0), 1e-300), axis=1)
+    return _Sum(total, np.where(positive, without, np.nan), effective(load), (x > 0).sum(axis=0))
 
 
 def log_loss_identity(arm: Arm, column: str = "minus_log_p") -> Reading:

@@ -137,8 +137,22 @@ def mean_intervals(
     return value - half, value + half
 
 
+def effective(load: Floats) -> Floats:
+    """Kish's effective number of clusters behind a total over the first axis, (sum load)**2 / sum load**2; 0: no load.
+
+    Where a few clusters carry most of a positive total, their number, not that of all, says how well its variance is
+    known: it gives the degrees of freedom. Source: Kish, "Survey Sampling" (1965), ch. 11; as degrees of freedom:
+    Carter, Schnepel and Steigerwald, Review of Economics and Statistics 99 (2017).
+    """
+    squares = (load**2).sum(axis=0)
+    return np.asarray(load.sum(axis=0) ** 2 / np.where(squares > 0, squares, 1.0))
+
+
 def log_intervals(value: Floats, spread: Floats, clusters: Floats | int) -> tuple[Floats, Floats]:
-    """exp(log value -+ t_{C-1} sqrt(spread) / value), for a positive quantity; nan where it is not."""
+    """exp(log value -+ t_{C-1} sqrt(spread) / value), for a positive quantity; nan where it is not.
+
+    clusters = C may be an effective number.
+    """
     safe = np.where(value > 0, value, nan)
     low, high = mean_intervals(np.log(safe), spread / safe**2, clusters)
     return np.exp(low), np.exp(high)
@@ -150,9 +164,10 @@ def mean_interval(estimate: Estimate) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def log_interval(estimate: Estimate) -> tuple[float, float]:
-    """`log_intervals` of one estimate."""
-    low, high = log_intervals(np.array(estimate.value), np.array(estimate.variance), estimate.clusters)
+def log_interval(estimate: Estimate, load: Floats | None = None) -> tuple[float, float]:
+    """`log_intervals` of one estimate; with the `load` (C,) of its clusters, their effective number."""
+    clusters = np.array(estimate.clusters) if load is None else effective(load)
+    low, high = log_intervals(np.array(estimate.value), np.array(estimate.variance), clusters)
     return float(low), float(high)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from deadreckon.contracts import Reading
+from deadreckon.seeds import Purpose, generator, hash64
 
 Sample = Callable[[np.random.Generator], Mapping[str, Reading]]
 
@@ -28,3 +29,14 @@ class Case:
     truth: Mapping[str, float]
     nulls: frozenset[str] = frozenset()
     discrete: frozenset[str] = frozenset()
+    closed: bool = False  # closed-form: nothing resamples or iterates, so that 10,000 replicates are affordable
+
+    @property
+    def key(self) -> str:
+        """Names the case among all of them."""
+        return f"{self.topic}: {self.cell}"
+
+
+def replicate(case: Case, seed: int, place: int) -> np.random.Generator:
+    """The draws of one replicate: they depend on the seed, the case and the replicate's number alone."""
+    return generator(seed, hash64(case.topic, case.cell), Purpose.START, place)

@@ -1,0 +1,116 @@
+"""Fast checks of what compares two tables, and of what is positive: intervals on the log scale, differences, pairs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import polars as pl
+from scipy import stats
+
+from deadreckon.instruments import (
+    excess_accumulated_error,
+    read,
+    self_conditioning,
+    self_conditioning_ratio,
+    survival_gap_constant,
+    survival_gap_mixed,
+)
+from deadreckon.instruments.stats import Side, difference_interval
+from deadreckon.validation.formulas import close, effective, ends
+from deadreckon.validation.hand import steps, take
+
+
+def positive_means_have_t_intervals_on_the_log_scale() -> bool:
+    """Divergences of 12 items, their effective number for t; and the excess of two tables of them, by jackknife."""
+    rng = np.random.default_rng(3)
+    a, b = rng.gamma(2.0, 0.1, (12, 1)), rng.gamma(2.0, 0.1, (12, 1))
+    b += 0.5 * a
+    free, forced = (
+        steps(*((i, "r", "horizon") for i in range(12)), kl_pq=[float(v) for v in kl.ravel()]) for kl in (a, b)
+    )
+    means = {"free": float(a.mean()), "forced": float(b.mean())}
+    kish = [float(v.sum() ** 2 / (v**2).sum()) for v in (a, b)]
+    half = stats.t.ppf(0.975, kish[0] - 1) * float(a.std(ddof=1)) / math.sqrt(12) / means["free"]
+    own = (means["free"] * math.exp(-half), means["free"] * math.exp(half))
+    growth = means["free"] / means["forced"]
+    left = np.log((a.sum() - a) / (b.sum() - b)) - math.log(growth)
+    half = stats.t.ppf(0.975, min(kish) - 1) * math.sqrt(11 / 12 * float((left**2).sum()))
+    pair = (100 * (growth * math.exp(-half) - 1), 100 * (growth * math.exp(half) - 1))
+    excess = excess_accumulated_error(read(free), read(forced, "repair"))
+    return close(ends(take(free, "kl_free_running")), own) and close(ends(excess), pair)
+
+
+def a_difference_uses_both_intervals_and_their_correlation() -> bool:
+    """MOVER by hand: a reaches 0.1 down and 0.3 up, b 0.2 down and 0.4 up; correlations -0.5 and 1."""
+    u = np.array([[1.0], [-2.0], [1.0]])
+    a = Side(np.array([0.5]), np.array([0.4]), np.array([0.8]), u)
+    answers = []
+    for r, v in ((-0.5, np.array([[1.0], [1.0], [-2.0]])), (1.0, 2 * u)):
+        low, high = difference_interval(a, Side(np.array([0.2]), np.array([0.0]), np.array([0.6]), v))
+        reach = [math.sqrt(x * x + y * y - 2 * r * x * y) for x, y in ((0.1, 0.4), (0.3, 0.2))]
+        answers.append(close((float(low[0]), float(high[0])), (0.3 - reach[0], 0.3 + reach[1])))
+    return all(answers)
+
+
+def _arms() -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Injected and healed tables of 30 items, one own step; the second lacks items 0 and 1 and gains two others."""
+    rng = np.random.default_rng(5)
+    item, hard = np.arange(32), rng.random(32)
+    frames = []
+    for kind, factor, kept in (("injected", 0.9, item < 30), ("healed", 0.6, item >= 2)):
+        wrong = rng.random(32) < factor * hard
+        rows = ((int(i), "rr" + "rs"[int(e)], "horizon") for i, e in zip(item[kept], wrong[kept], strict=True))
+        frames.append(steps(*rows, forced=["healed", kind, ""] * 30))
+    return frames[0], frames[1]
+
+
+def contrasts_are_paired_by_item() -> bool:
+    """Items 2 ... 29 are in both tables: difference and ratio from them alone."""
+    tables = _arms()
+    injected, healed = (read(frame) for frame in tables)
+    y, z = (
+        frame.filter(pl.col("t") == 2, pl.col("item").is_between(2, 29))["event"].eq("slip").to_numpy().astype(float)
+        for frame in tables
+    )
+    w = (y - y.mean()) / 28 / y.mean() - (z - z.mean()) / 28 / z.mean()
+    half = stats.t.ppf(0.975, 27) * math.sqrt(28 / 27 * float((w**2).sum()))
+    q = float(y.mean() / z.mean())
+    sides = []
+    for v in (y, z):
+        u = (v - v.mean()) / 28
+        one = effective(float(v.mean()), u)
+        sides.append(Side(np.array([v.mean()]), np.array([one[0]]), np.array([one[1]]), u[:, None]))
+    low, high = difference_interval(sides[0], sides[1])
+    reading = self_conditioning(injected, healed, 1)
+    ratio_of = self_conditioning_ratio(injected, healed, 1)
+    return close(ends(reading), (float(low[0]), float(high[0]))) and close(
+        ends(ratio_of), (q * math.exp(-half), q * math.exp(half))
+    )
+
+
+def gaps_pair_items_by_name() -> bool:
+    """The same items in another order of names, and a gap narrower than of strangers."""
+    rng = np.random.default_rng(7)
+    rate = rng.beta(0.7, 4, 60)
+    wrong = rng.random((60, 6)) < rate[:, None]
+    lived = ["".join("rs"[int(e)] for e in row) for row in wrong]
+    free = read(steps(*((i, life, "horizon") for i, life in enumerate(lived))))
+    mass = np.repeat(1 - rate, 6)
+    forced = steps(*((i, "r" * 6, "horizon") for i in range(60)), right_mass=[float(m) for m in mass])
+    ours = [gap(free, read(forced, "repair"), 4) for gap in (survival_gap_constant, survival_gap_mixed)]
+    late = forced.with_columns(pl.col("item") + 60)
+    strangers = survival_gap_mixed(free, read(late, "repair"), 4)
+    more = pl.concat([forced.with_columns(pl.col("item") - 60), forced])
+    both = survival_gap_mixed(free, read(more, "repair"), 4)
+    narrower = all(r.high - r.low < 0.9 * (strangers.high - strangers.low) for r in ours)
+    return narrower and both.high - both.low < strangers.high - strangers.low
+
+
+CONTRAST_CHECKS: tuple[Callable[[], bool], ...] = (
+    positive_means_have_t_intervals_on_the_log_scale,
+    a_difference_uses_both_intervals_and_their_correlation,
+    contrasts_are_paired_by_item,
+    gaps_pair_items_by_name,
+)
