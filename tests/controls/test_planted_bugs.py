@@ -28,7 +28,9 @@ def test_there_are_enough_bugs_and_none_is_planted_twice() -> None:
 
 def test_a_harmless_change_turns_nothing_red_and_nothing_stays_behind() -> None:
     before = dict(sys.modules)
-    harmless = Bug("harmless", "instruments.stats", "half = t_value(clusters, level) *", "half = 1.0 * t_value(clusters, level) *")
+    harmless = Bug(
+        "harmless", "instruments.stats", "half = t_value(clusters, level) *", "half = 1.0 * t_value(clusters, level) *"
+    )
     assert caught_by(harmless) == ""
     after = {name: module for name, module in sys.modules.items() if name.startswith("deadreckon.instruments")}
     assert all(before[name] is module for name, module in after.items())

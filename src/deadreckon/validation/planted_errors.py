@@ -100,9 +100,9 @@ def _curves(plan: Lives, rng: np.random.Generator) -> Mapping[str, Reading]:
         points = pieces.curve if there else None
         key = f"hazard_piecewise/{name}"
         found[key] = (
-            _bare(key, points.value[place], points.low[place], points.high[place])
+            _bare(key, points.value[place], points.low[place], points.high[place], "one item alone where nan")
             if points is not None
-            else _bare(key, nan, nan, nan, pieces.reason)
+            else _bare(key, nan, nan, nan, pieces.reason or "no rollout at risk reached the last piece")
         )
     return found
 
