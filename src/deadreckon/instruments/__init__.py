@@ -8,14 +8,14 @@ Instruments that take more than one table are functions of their own: `survival_
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
 import polars as pl
 
 from deadreckon.contracts import Reading
-from deadreckon.errors import BadOption
+from deadreckon.errors import BadOption, UnknownName
 from deadreckon.instruments import (
     band,
     calibration,
@@ -257,19 +257,26 @@ OUTCOME_INSTRUMENTS: dict[str, OutcomeInstrument] = {
 }
 
 
-def measure(table: pl.DataFrame, *, on_error: str = "accept", by: str | None = None) -> list[Reading]:
+def measure(
+    table: pl.DataFrame, *, on_error: str = "accept", by: str | None = None, names: Sequence[str] = ()
+) -> list[Reading]:
     """Every reading of one arm's table, or of each arm in it where `by` names the column that tells them apart.
 
-    on_error is the run's rule. Raises BadOption for a missing column, an unknown rule, or several arms in one table.
+    on_error is the run's rule; `names` takes these readings alone. Raises BadOption for a missing column, an unknown
+    rule, or several arms in one table; UnknownName for a reading that does not exist.
     """
+    chosen = list(names) or list(INSTRUMENTS)
+    for name in chosen:
+        if name not in INSTRUMENTS:
+            raise UnknownName("reading", name, INSTRUMENTS)
     if by is None:
         arm = read(table, on_error)
-        return [instrument(arm) for instrument in INSTRUMENTS.values()]
+        return [INSTRUMENTS[name](arm) for name in chosen]
     if by not in table.columns:
         raise BadOption(f"by={by!r} is not a column of the step table: has {', '.join(table.columns)}")
     readings = []
     for (group,), part in sorted(table.group_by(by), key=lambda pair: str(pair[0][0])):
-        readings += [replace(reading, by=str(group)) for reading in measure(part, on_error=on_error)]
+        readings += [replace(reading, by=str(group)) for reading in measure(part, on_error=on_error, names=chosen)]
     return readings
 
 

@@ -42,11 +42,15 @@ def named(readings: list[Reading]) -> dict[str, Reading]:
     return {reading.quantity: reading for reading in readings}
 
 
+def _shown(tables: Tables, subject: Subject) -> dict[str, Reading]:
+    return named(measure(table_of(tables, subject, "free"), on_error=subject.on_error.value, names=SHOWN))
+
+
 def arms(tables: Tables) -> tuple[ArmResult, ...]:
     """The controls as arms of the report."""
     found = []
     for subject in (*ORACLES, NEUTRAL, CONDITIONED, STUCK, ERGODIC, ABSORBING):
-        readings = named(measure(table_of(tables, subject, "free"), on_error=subject.on_error.value))
+        readings = _shown(tables, subject)
         shown = tuple(replace(readings[name], curve=None) for name in SHOWN)  # figures, no pictures
         place = (subject.world, subject.level, subject.models[0], subject.scaffold)
         found.append(ArmResult(subject.name, "control", *place, shown))
@@ -79,7 +83,7 @@ def inside(reading: Reading, truth: float) -> bool:
 
 def _rates(tables: Tables, subject: Subject, h: float, g: float) -> Check:
     """The two-state chain's figures; one of the seven 95% intervals may miss."""
-    readings = named(measure(table_of(tables, subject, "free"), on_error=subject.on_error.value))
+    readings = _shown(tables, subject)
     n = subject.horizon
     truths = {
         "hazard": h,
@@ -99,7 +103,7 @@ def _rates(tables: Tables, subject: Subject, h: float, g: float) -> Check:
 
 def _absorbed(tables: Tables) -> Check:
     """Without a way back, being right is never having erred: occupancy is survival."""
-    readings = named(measure(table_of(tables, ABSORBING, "free"), on_error=ABSORBING.on_error.value))
+    readings = _shown(tables, ABSORBING)
     survival, error = readings["survival"], readings["error_rate"]
     truth = (1 - SLIP) ** ABSORBING.horizon
     on, back = readings["occupancy"].value, readings["recovery_rate"].value

@@ -9,7 +9,7 @@ arms were added after a first look at the others: a ledger with audits, and a mo
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
@@ -29,11 +29,11 @@ from deadreckon.studies.subjects import (
     NEUTRAL,
     ORACLES,
     STUCK,
-    SUBJECTS,
-    SUMS_SEEDS,
     Size,
+    Subject,
     size_of,
     specs_of,
+    subjects_of,
 )
 
 NAME = "errors_compound"
@@ -69,7 +69,7 @@ Tables = Mapping[str, pl.DataFrame]
 def specs(size: Size) -> dict[str, RollSpec]:
     """Every run of the study by name: the models, and the controls."""
     runs: dict[str, RollSpec] = {}
-    for subject in SUBJECTS:
+    for subject in subjects_of(size):
         runs |= specs_of(subject, size)
     control = Size(size.control_items, size.control_items, 0)
     for subject in (*ORACLES, ERGODIC, ABSORBING, STUCK):
@@ -83,7 +83,8 @@ def run(*, size: str = "quick", workers: int = 1, progress: Progress | None = No
     """Run and judge the study. `size`: quick or full. BadOption, BadWeights, MissingExtra."""
     chosen = size_of(size)
     tables = roll_all(specs(chosen), workers=workers, progress=progress)
-    measured = [measure_subject(tables, subject) for subject in SUBJECTS]
+    subjects = subjects_of(chosen)
+    measured = [measure_subject(tables, subject) for subject in subjects]
     checks = controls.checks(tables)
     questions = judge(measured)
     arms = [
@@ -91,7 +92,7 @@ def run(*, size: str = "quick", workers: int = 1, progress: Progress | None = No
                   m.subject.scaffold, tuple(m.readings.values()))
         for m in measured
     ]  # fmt: skip
-    shown = [s for s in SUBJECTS if s.name.endswith("-clean")] + [ERGODIC]
+    shown = [s for s in subjects if s.name.endswith("-clean")] + [ERGODIC]
     return StudyResult(
         NAME,
         CLAIM,
@@ -103,15 +104,15 @@ def run(*, size: str = "quick", workers: int = 1, progress: Progress | None = No
         tuple(replay for s in shown for replay in replays(tables[f"{s.name}/0/free"], s.world)),
         provenance(
             f"deadreckon study {NAME} --size {size} --out DIR",
-            _hashes(tables) | {"training seeds of sums": str(SUMS_SEEDS), "size": size},
+            _hashes(tables, subjects) | {"size": size},
         ),
     )
 
 
-def _hashes(tables: Tables) -> dict[str, str]:
+def _hashes(tables: Tables, subjects: Sequence[Subject]) -> dict[str, str]:
     """The run name of each model's free rollouts: a hash of its spec and weights."""
     return {f"run {s.name}": ", ".join(tables[f"{s.name}/{i}/free"]["run"][0] for i in range(len(s.models)))
-            for s in SUBJECTS}  # fmt: skip
+            for s in subjects}  # fmt: skip
 
 
 def said(m: Measured, reading: Reading, *, digits: int = 3) -> str:

@@ -61,8 +61,8 @@ def measure_subject(tables: Mapping[str, pl.DataFrame], subject: Subject) -> Mea
     rule = subject.on_error.value
     rules = {"free": rule, "healed": rule, "injected": rule, "forced": "repair"}
     pooled = {kind: table_of(tables, subject, kind) for kind in KINDS}
-    alone = named(measure(pooled["free"], on_error=rule))
-    taught = named(measure(pooled["forced"], on_error="repair"))
+    alone = named(measure(pooled["free"], on_error=rule, names=FREE))
+    taught = named(measure(pooled["forced"], on_error="repair", names=FORCED))
     names = [f"{subject.name}/{seed}" for seed in range(len(subject.models))]
     arms = {
         kind: [read(table, rules[kind]) for table in (pooled[kind], *(tables[f"{name}/{kind}"] for name in names))]

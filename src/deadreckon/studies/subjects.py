@@ -8,7 +8,7 @@ from deadreckon.contracts import OnError
 from deadreckon.errors import BadOption
 from deadreckon.rollouts.spec import RollSpec
 
-SUMS_SEEDS = {"clean": 5, "repaired": 4, "stated": 1, "mending": 1}  # training seeds shipped
+SUMS_SEEDS = {"clean": 5, "repaired": 5, "stated": 5, "mending": 1}  # training seeds shipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,13 @@ class Size:
     rollouts: int  # free ones per subject, shared out over its models
     interventions: int  # pairs per subject, likewise
     control_items: int
+    costly_seeds: int = 1  # training seeds, at most, of a subject that writes its state before each step
 
 
 LEAST = 56  # of either for one model: a launch of 64 rows costs the same for fewer
 WINDOW = 10  # own steps after an intervention that are compared
 
-SIZES = {"quick": Size(128, 64, 250), "full": Size(3200, 1600, 2000)}
+SIZES = {"quick": Size(128, 64, 250, 1), "full": Size(3200, 1600, 2000, 5)}
 
 
 def _sums(regime: str, scaffold: str = "plain") -> Subject:
@@ -70,12 +71,18 @@ SUBJECTS = (
     _sums("repaired"),
     _sums("mending"),
     _sums("stated", "monologue"),
-    _audited(_sums("clean")),
+    _audited(_sums("mending")),
     _maps("clean"),
     _maps("repaired"),
     _maps("stated", "monologue"),
     _othello("clean"),
 )
+
+
+def subjects_of(size: Size) -> list[Subject]:
+    """The subjects with as many training seeds as the size runs, the first ones."""
+    return [s if s.scaffold == "plain" else replace(s, models=s.models[: size.costly_seeds]) for s in SUBJECTS]
+
 
 ORACLES = tuple(
     Subject(f"oracle in {world}", world, level, ("oracle",), "plain", 24, rule, 4, 12)
