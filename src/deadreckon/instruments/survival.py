@@ -59,6 +59,8 @@ class FirstErrors:
     @property
     def alone(self) -> bool:
         """Whether every cluster holds one rollout at risk, all of one weight: independent, equal observations."""
+        if np.count_nonzero(self.length) > self.arm.clusters:
+            return False
         at_risk = self.length > 0
         homes, weight = self.arm.home[at_risk], self.arm.weight[at_risk]
         return bool(weight.size and (weight == weight[0]).all() and np.bincount(homes).max() == 1)
