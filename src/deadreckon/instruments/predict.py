@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from scipy import optimize
 
 from deadreckon.contracts import Reading, nan
 from deadreckon.errors import NotEstimable
+from deadreckon.instruments import shape
 from deadreckon.instruments.arm import Arm, Bools, Measure
 from deadreckon.instruments.stats import LEVEL, Floats, t_value
 from deadreckon.instruments.survival import NO_STEPS, FirstErrors, first_errors
@@ -76,44 +76,30 @@ def by_step(first: FirstErrors) -> Law:
     return law
 
 
-def _log_weibull(n: Floats, p: Floats) -> Floats:
-    """ln S(n) = -(n / scale)^shape, p = (ln scale, ln shape)."""
-    return np.asarray(-np.exp(np.clip(np.exp(p[1]) * (np.log(np.maximum(n, 1e-300)) - p[0]), -700, 50)))
-
-
-def _log_logistic(n: Floats, p: Floats) -> Floats:
-    """ln S(n) = -ln(1 + (n / scale)^shape)."""
-    return np.asarray(-np.logaddexp(0.0, np.exp(p[1]) * (np.log(np.maximum(n, 1e-300)) - p[0])))
-
-
-def _likeliest(first: FirstErrors, log_s: Callable[[Floats, Floats], Floats]) -> Law:
-    """Maximum likelihood of P(T = n) = S(n-1) - S(n) with right censoring."""
+def _shaped(first: FirstErrors, family: str) -> Law:
+    """A law of `shape`, which goes on past the steps that it was fitted to."""
     d, y = _counts(first)
     if len(d) < 3:
         raise NotEstimable(f"{len(d)} steps in the first half: a shape needs 3 or more")
-    n = np.arange(len(d) + 1.0)
+    law = shape.Law(family)
+    best = shape.fit(law, d, y).parameters
 
-    def loss(p: Floats) -> float:
-        fall = np.diff(log_s(n, p))  # ln(1 - h) of each step
-        return -float(d @ np.log(-np.expm1(np.minimum(fall, -1e-300))) + (y - d) @ fall)
+    def survives(n: Floats) -> Floats:
+        steps = n.astype(int)
+        rise = law.increments(best, max(1, int(steps.max(initial=1))))[0]
+        return np.asarray(np.exp(-np.concatenate([[0.0], np.cumsum(rise)])[steps]))
 
-    start = np.array([np.log(y.sum() / d.sum()), 0.0])
-    options = {"xatol": 1e-5, "fatol": 1e-7, "maxfev": 1000, "initial_simplex": start + 0.3 * np.eye(3, 2, -1)}
-    found = optimize.minimize(loss, start, method="Nelder-Mead", options=options)
-    if not found.success or abs(found.x[1]) > 4:
-        raise NotEstimable("the likelihood has no inner maximum: too few distinct times")
-    best: Floats = found.x
-    return lambda n: np.exp(log_s(n, best))
+    return survives
 
 
 def weibull(first: FirstErrors) -> Law:
     """S(n) = exp(-(n / scale)^shape)."""
-    return _likeliest(first, _log_weibull)
+    return _shaped(first, "weibull")
 
 
 def log_logistic(first: FirstErrors) -> Law:
     """S(n) = 1 / (1 + (n / scale)^shape)."""
-    return _likeliest(first, _log_logistic)
+    return _shaped(first, "log-logistic")
 
 
 FITS: dict[str, Fit] = {
