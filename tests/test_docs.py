@@ -74,6 +74,12 @@ def test_every_reading_has_its_page_and_every_page_its_picture_and_its_place() -
         assert picture.stat().st_size < 25_000
 
 
+def test_the_pictures_are_drawn_by_the_script_beside_the_pages() -> None:
+    script = run_path(str(ROOT / "docs" / "instruments" / "pictures.py"))
+    assert set(script["PICTURES"]) == {page.stem for page in PAGES}
+    assert script["draw"]("hazard").startswith("<svg")
+
+
 def test_the_readme_names_the_two_commands() -> None:
     text = (ROOT / "README.md").read_text()
     assert "make demo" in text

@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 
 from deadreckon.contracts import Curve, Reading, nan
-from deadreckon.instruments import read, table_score
+from deadreckon.instruments import measure, read, table_score
 from deadreckon.instruments.hazard import hazard
 from deadreckon.instruments.planning import minimal_detectable_effect
 from deadreckon.instruments.predict import FITS, Law, far_end, until
 from deadreckon.instruments.survival import first_errors, survival
+from deadreckon.instruments.vote_walk import step_right
 from deadreckon.instruments.voting import vote_right
 from deadreckon.report.plots import Kind, Series, picture
 
@@ -135,9 +136,14 @@ def by_samples(names: Names) -> Readings:
     return [swept("cost_per_right_step", "samples", dict(zip((1.0, 3.0, 5.0), found, strict=True)))]
 
 
-def only_k(names: Names) -> Readings:
-    """Votes up to a lead of 8."""
-    return [vote_right(read(names["table"], "repair"), 8)]
+def still_wrong(names: Names) -> Readings:
+    """The share of votes that stay wrong, by lead; and what the mean p alone would say."""
+    arm, leads = read(names["table"], "repair"), range(1, 9)
+    e = next(r.value for r in measure(names["table"], on_error="repair", names=["teacher_forced_error_exact"]))
+    votes = {k: vote_right(arm, k) for k in leads}
+    wrong = {float(k): replace(r, value=1 - r.value, low=1 - r.high, high=1 - r.low) for k, r in votes.items()}
+    mean = {float(k): level("", 1 - float(step_right(1 - e, k))) for k in leads}
+    return [swept("wrong", "k", wrong), swept("mean", "k", mean)]
 
 
 SHARE = "share without an error"
@@ -166,7 +172,7 @@ PICTURES: dict[str, tuple[Callable[[Names], Readings], Kind]] = {
     ),
     "time-horizons": (by_length, kind("share of successes", 1.0, success="by length", law="exponential law")),
     "repeats": (own, kind("probability", 1.0, pass_hat_k="pass^k", pass_at_k="pass@k")),
-    "votes": (only_k, kind("vote is right", 1.0, zero=False, vote_right="vote_right")),
+    "votes": (still_wrong, kind("share of votes wrong", wrong="by state", mean="at the mean p")),
     "teacher-forcing": (
         own,
         kind(SHARE, 1.0, survival="measured", survival_constant="(1−e)ⁿ", survival_mixed="item mix"),
