@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from runpy import run_path
 from typing import get_args, get_type_hints
 
 import numpy as np
@@ -17,6 +18,7 @@ from deadreckon.rollouts.table import SCHEMA
 from deadreckon.studies.names import names
 
 ROOT = Path(__file__).parents[1]
+PAGES = sorted(p for p in (ROOT / "docs" / "instruments").glob("*.md") if p.name != "README.md")
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PAIR = re.compile(r"^```python\n(.*?)^```\n+(?:[^\n`#]+\n+)?^```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]+\]\(([^)#]+?)(?:#[^)]*)?\)")
@@ -46,6 +48,36 @@ def test_the_readme_runs_and_prints_what_it_says(tmp_path: Path) -> None:
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout.rstrip() == said.rstrip()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_example_of_an_instrument_prints_what_its_page_says(
+    page: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In this process, since importing the package anew for each page would take longer than the examples do."""
+    ((code, said),) = PAIR.findall(page.read_text())
+    script = tmp_path / "block.py"
+    script.write_text(code)
+    run_path(str(script))
+    assert capsys.readouterr().out.rstrip() == said.rstrip()
+
+
+def test_every_reading_has_its_page_and_every_page_its_picture_and_its_place() -> None:
+    text = "".join(page.read_text() for page in PAGES)
+    assert not [name for name in names("readings") if f"`{name}`" not in text]
+    index = (ROOT / "docs" / "instruments" / "README.md").read_text()
+    for page in PAGES:
+        assert f"({page.name})" in index
+        picture = ROOT / "docs" / "img" / "instruments" / f"{page.stem}.svg"
+        assert f"(../img/instruments/{picture.name})" in page.read_text()
+        assert picture.stat().st_size < 25_000
+
+
+def test_the_pictures_are_drawn_by_the_script_beside_the_pages() -> None:
+    script = run_path(str(ROOT / "docs" / "instruments" / "pictures.py"))
+    assert set(script["PICTURES"]) == {page.stem for page in PAGES}
+    assert script["draw"]("hazard").startswith("<svg")
 
 
 def test_the_readme_names_the_two_commands() -> None:
