@@ -41,7 +41,10 @@ class RollSpec:
     part_items: int = 0  # items in one part; 0 = by the kind of model
 
     def __post_init__(self) -> None:
-        """Check ranges."""
+        """Check ranges; a rule may be given by its name."""
+        if self.on_error not in set(OnError):
+            raise BadOption(f"on_error={self.on_error!r}: choose from {', '.join(OnError)}")
+        object.__setattr__(self, "on_error", OnError(self.on_error))
         for name, low, high in (
             ("items", 1, 10_000_000),
             ("repeats", 1, 1_000_000),
