@@ -1,6 +1,6 @@
 """How fast does the exact-mode decoder write, against transformers' GPT-2 `generate` and against this machine?
 
-    python benchmarks/decoding.py [--runs 5] [--threads 1]
+    python benchmarks/decoding.py [--runs 5] [--threads 1 2]
 
 Both write 63 symbols a row from one begin symbol, at temperature 1, in float32, with a model of 5 blocks of width
 128 over 64 symbols (1.0M parameters) and a context of 64; each at its best batch, found by a first sweep. Runs are
@@ -9,9 +9,10 @@ if its operations ran at the measured float32 matmul rate, or its bytes (weights
 at the measured copy bandwidth, whichever is longer. Speeds are per CPU second, so a busy neighbour
 changes them little; `--threads 2` runs two processes of ours, each on one thread, and prints wall time as well.
 
-Measured on two cores of a 2.5 GHz Xeon (AVX-512, no BF16) shared with seven busy processes, three runs:
-512 rows 1.63 times transformers at its best batch (1.46 to 1.81), 64 rows 0.98 (0.84 to 1.04). To be
-measured again on a quiet machine. The times at 64 and 512 rows fit a cost of 3 ms a launch, whatever its rows.
+Measured on two cores of an AVX2 EPYC while other work ran, five runs, `--threads 1 2`:
+one thread, per CPU second: 512 rows 1.52 times transformers at its best batch (1.22 to 2.00), 40% of the roofline; 64
+rows 1.17 times (0.82 to 1.35), 29%; transformers 26%. Two threads, wall: two processes of 512 rows 2.25 times transformers
+on two threads (2.04 to 2.47), 37% of the roofline against 15%.
 
 Needs the extra `bench`: pip install -c constraints.txt 'deadreckon[torch,bench]'
 """
@@ -20,14 +21,14 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from statistics import median
 
 from deadreckon.contracts import Ask, Key
-from deadreckon.models.decode import GPTModel
+from deadreckon.models.decode import ROWS, GPTModel, cpu_class
 from deadreckon.models.gpt import GPT, GPTConfig
 from deadreckon.models.tokens import Tokenizer
 
@@ -36,7 +37,7 @@ import torch  # isort: skip  after deadreckon.models, which sets OpenMP's spin c
 CONFIG = GPTConfig(vocab=64, context=64, layers=5, width=128, head=32)
 SYMBOLS = CONFIG.context - 1
 OUR_ROWS = (64, 128, 256, 512)
-THEIR_ROWS = (64, 256, 512, 1024)
+THEIR_ROWS = (128, 256, 512, 1024)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +75,6 @@ def ours(model: GPTModel) -> Speed:
     return timed(rows * SYMBOLS, work)
 
 
-def our_process(rows: int) -> None:
-    torch.set_num_threads(1)
-    ours(our_model(rows))
-
-
-def ours_in_two(pool: ProcessPoolExecutor, rows: int) -> float:
-    """Wall tokens/s of two processes."""
-    began = time.perf_counter()
-    for done in [pool.submit(our_process, rows) for _ in range(2)]:
-        done.result()
-    return 2 * rows * SYMBOLS / (time.perf_counter() - began)
-
-
 def their_model() -> Callable[[int], Speed]:
     from transformers import GPT2Config, GPT2LMHeadModel
 
@@ -115,61 +103,109 @@ def their_model() -> Callable[[int], Speed]:
     return run
 
 
-def matmul_rate() -> float:
-    """Float32 operations per CPU second of (4096, 256) @ (256, 512) on one thread."""
-    a, b = torch.randn(4096, 256), torch.randn(256, 512)
-    return max(timed(2 * 4096 * 256 * 512 * 10, lambda: [a @ b for _ in range(10)]).cpu for _ in range(5))
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Float32 operations, and bytes copied (read and written), per second."""
+
+    operations: float
+    copied: float
+
+    def most(self, rows: int) -> float:
+        """Most tokens per second: by operations or by bytes, whichever bounds more."""
+        operations, read = per_token(rows)
+        return min(self.operations / operations, self.copied / read)
 
 
-def copy_rate() -> float:
-    """Bytes read and written per CPU second copying 64 MB on one thread."""
-    a = torch.randn(1 << 24)
-    b = torch.empty_like(a)
-    return max(timed(8 * len(a), lambda: b.copy_(a)).cpu for _ in range(7))
+def per_token(rows: int) -> tuple[float, float]:
+    """Operations, and bytes read at the least: keys and values at the mean context, weights once a launch."""
+    context = CONFIG.context / 2
+    operations = 2 * CONFIG.parameters + 4 * CONFIG.layers * CONFIG.width * context
+    return operations, 4 * (2 * CONFIG.layers * CONFIG.width * context + CONFIG.parameters / rows)
 
 
-def roofline(rows: int, operations: float, copied: float) -> float:
-    """Most tokens per second of one thread; prints the two bounds."""
-    context = CONFIG.context / 2  # mean
-    flops = 2 * CONFIG.parameters + 4 * CONFIG.layers * CONFIG.width * context
-    read = 4 * (2 * CONFIG.layers * CONFIG.width * context + CONFIG.parameters / rows)
-    print(f"per token: {flops / 1e6:.2f} M operations, {read / 1e3:.0f} kB read")
-    print(f"one thread: {operations / 1e9:.0f} G float32 operations/s, copies {copied / 1e9:.0f} GB/s")
-    print(f"roofline: {operations / flops:,.0f} tokens/s (operations), {copied / read:,.0f} (bytes)")
-    return min(operations / flops, copied / read)
+def measure(*, wall: bool = False) -> Machine:
+    """This machine on one thread, best of seven: (4096, 256) @ (256, 512), and copies of 64 MB."""
+    a, b, big = torch.randn(4096, 256), torch.randn(256, 512), torch.randn(1 << 24)
+    copy = torch.empty_like(big)
+    count = 2 * 4096 * 256 * 512 * 10
+    products = [timed(count, lambda: [a @ b for _ in range(10)]) for _ in range(7)]
+    copies = [timed(8 * len(big), lambda: copy.copy_(big)) for _ in range(7)]
+    rate = max(s.wall if wall else s.cpu for s in products)
+    return Machine(rate, max(s.wall if wall else s.cpu for s in copies))
+
+
+def show_roofline(machine: Machine, rows: int) -> None:
+    operations, read = per_token(rows)
+    print(f"  {machine.operations / 1e9:.0f} G float32 operations/s, copies {machine.copied / 1e9:.1f} GB/s")
+    print(f"  {rows} rows: {operations / 1e6:.2f} M operations and {read / 1e3:.0f} kB a token: at most", end=" ")
+    print(f"{machine.operations / operations:,.0f} tokens/s by operations, {machine.copied / read:,.0f} by bytes")
+
+
+def show(name: str, speeds: Sequence[float], against: Sequence[float], bound: float) -> None:
+    """Median speed, its share of the roofline, and the median ratio of runs side by side."""
+    ratios = sorted(a / b for a, b in zip(speeds, against, strict=True))
+    print(f"  {name:20s} {median(speeds):8,.0f} tokens/s, {median(speeds) / bound:4.0%} of the roofline,", end=" ")
+    print(f"{median(ratios):.2f} times transformers ({ratios[0]:.2f} to {ratios[-1]:.2f} over {len(ratios)} runs)")
+
+
+def one_thread(runs: int, rows: int, their_rows: int, theirs: Callable[[int], Speed]) -> None:
+    """Per CPU second of one thread."""
+    torch.set_num_threads(1)
+    machine, models = measure(), {n: our_model(n) for n in sorted({ROWS, rows})}
+    print("one thread, per CPU second:")
+    show_roofline(machine, rows)
+    speeds: dict[int, list[float]] = {n: [] for n in models}
+    peer = []
+    for _ in range(runs):
+        for n, model in models.items():
+            speeds[n].append(ours(model).cpu)
+        peer.append(theirs(their_rows).cpu)
+    for n, found in speeds.items():
+        show(f"ours, {n} rows", found, peer, machine.most(n))
+    show(f"theirs, {their_rows} rows", peer, peer, machine.most(their_rows))
+
+
+def two_threads(runs: int, rows: int, their_rows: int, theirs: Callable[[int], Speed]) -> None:
+    """Wall time: two processes of ours, each on one thread; transformers on two threads."""
+    with ProcessPoolExecutor(
+        2, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
+    ) as pool:
+        both = [job.result() for job in [pool.submit(measure, wall=True) for _ in range(2)]]
+        machine = Machine(sum(m.operations for m in both), sum(m.copied for m in both))
+        print("two threads, wall:")
+        show_roofline(machine, rows)
+        torch.set_num_threads(2)
+        in_two(pool, rows)
+        pairs = [(in_two(pool, rows), theirs(their_rows).wall) for _ in range(runs)]
+    mine, peer = ([pair[i] for pair in pairs] for i in range(2))
+    show(f"ours, 2 x {rows} rows", mine, peer, machine.most(rows))
+    show(f"theirs, {their_rows} rows", peer, peer, machine.most(their_rows))
+
+
+def in_two(pool: ProcessPoolExecutor, rows: int) -> float:
+    """Wall tokens/s of two processes, each with its own session."""
+    began = time.perf_counter()
+    for job in [pool.submit(in_process, rows) for _ in range(2)]:
+        job.result()
+    return 2 * rows * SYMBOLS / (time.perf_counter() - began)
+
+
+def in_process(rows: int) -> None:
+    ours(our_model(rows))
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--runs", type=int, default=5)
-    options.add_argument("--threads", type=int, choices=(1, 2), default=1)
+    options.add_argument("--threads", type=int, choices=(1, 2), nargs="+", default=[1, 2])
     args = options.parse_args()
-    torch.set_num_threads(args.threads)
-    theirs = their_model()
-    their_best = max(THEIR_ROWS, key=lambda rows: theirs(rows).cpu)
-    our_best = max(OUR_ROWS, key=lambda rows: ours(our_model(rows)).cpu)
-    exact, wide = our_model(OUR_ROWS[0]), our_model(our_best)
-    print(f"best batch: ours {our_best}, transformers {their_best}")
-    runs = [(ours(exact), ours(wide), theirs(their_best)) for _ in range(args.runs)]
-    for name, at in (("ours, 64 rows", 0), (f"ours, {our_best} rows", 1), ("transformers", 2)):
-        print(f"{name:20s} {median(run[at].cpu for run in runs):9,.0f} tokens per CPU second")
-    for name, at in (("64 rows", 0), (f"{our_best} rows", 1)):
-        ratios = sorted(run[at].cpu / run[2].cpu for run in runs)
-        print(f"ratio, {name}: {median(ratios):.2f} (from {ratios[0]:.2f} to {ratios[-1]:.2f} over {len(ratios)} runs)")
-    if args.threads == 2:
-        two_processes(args.runs, our_best, lambda: theirs(their_best).wall)
     torch.set_num_threads(1)
-    bound = roofline(our_best, matmul_rate(), copy_rate())
-    print(f"share of the roofline: {median(run[1].cpu for run in runs) / bound:.0%}")
-
-
-def two_processes(runs: int, rows: int, theirs: Callable[[], float]) -> None:
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        ours_in_two(pool, rows)
-        pairs = [(ours_in_two(pool, rows), theirs()) for _ in range(runs)]
-    print(f"wall, two processes of {rows} rows: {median(a for a, _ in pairs):,.0f} tokens/s")
-    print(f"wall, transformers on two threads: {median(b for _, b in pairs):,.0f} tokens/s")
-    print(f"ratio: {median(a / b for a, b in pairs):.2f}")
+    theirs = their_model()
+    their_best = max(THEIR_ROWS, key=lambda rows: max(theirs(rows).cpu for _ in range(2)))
+    our_best = max(OUR_ROWS, key=lambda rows: max(ours(our_model(rows)).cpu for _ in range(2)))
+    print(f"{cpu_class()}; best batch: ours {our_best}, transformers {their_best}", flush=True)
+    for threads in args.threads:
+        (one_thread if threads == 1 else two_threads)(args.runs, our_best, their_best, theirs)
 
 
 if __name__ == "__main__":
