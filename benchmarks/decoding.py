@@ -11,8 +11,8 @@ changes them little; `--threads 2` runs two processes of ours, each on one threa
 
 Measured on two cores of an AVX2 EPYC while other work ran, five runs, `--threads 1 2`:
 one thread, per CPU second: 512 rows 1.52 times transformers at its best batch (1.22 to 2.00), 40% of the roofline; 64
-rows 1.17 times (0.82 to 1.35), 29%; transformers 26%. Two threads, wall: two processes of 512 rows 2.25 times transformers
-on two threads (2.04 to 2.47), 37% of the roofline against 15%.
+rows 1.17 times (0.82 to 1.35), 29%; transformers 26%. Two threads, wall: two processes of 512 rows 2.25 times
+transformers on two threads (2.04 to 2.47), 37% of the roofline against 15%.
 
 Needs the extra `bench`: pip install -c constraints.txt 'deadreckon[torch,bench]'
 """
