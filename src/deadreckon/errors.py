@@ -75,3 +75,7 @@ class WorkerDied(DeadreckonError):
 
 class NotEstimable(DeadreckonError):
     """A quantity cannot be estimated from this table; the message is the reason."""
+
+
+class BadLog(DeadreckonError):
+    """A log cannot be read: which file and place, what stands there, what to do."""
