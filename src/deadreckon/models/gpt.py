@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -54,28 +53,9 @@ class GPTConfig:
         return self.layers * (12 * self.width**2 + self.heads) + 2 * self.vocab * self.width
 
 
-class _Norm(torch.autograd.Function):
-    """`norm`, with its gradient written out: (g - y mean(g y)) / rms, a third of the passes that autograd takes."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        y = F.rms_norm(x, (x.shape[-1],), eps=EPS)
-        if ctx.needs_input_grad[0]:
-            power = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_()
-            ctx.save_for_backward(y, power.div_(x.shape[-1]).add_(EPS).rsqrt_())
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> Tensor:
-        y, scale = ctx.saved_tensors
-        along = torch.linalg.vecdot(g, y).unsqueeze(-1).div_(-y.shape[-1])
-        return torch.addcmul(g, y, along).mul_(scale)
-
-
 def norm(x: Tensor) -> Tensor:
     """x / sqrt(mean(x^2) + eps) along the last axis; any shape."""
-    y: Tensor = _Norm.apply(x)  # type: ignore[no-untyped-call]
-    return y
+    return F.rms_norm(x, (x.shape[-1],), eps=EPS)
 
 
 def rope_table(config: GPTConfig) -> tuple[Tensor, Tensor]:
@@ -85,26 +65,10 @@ def rope_table(config: GPTConfig) -> tuple[Tensor, Tensor]:
     return angle.cos().float(), angle.sin().float()
 
 
-class _Rotate(torch.autograd.Function):
-    """`rotate`; its gradient is the rotation back."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        ctx.save_for_backward(cos, sin)
-        a, b = x.chunk(2, dim=-1)
-        return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None]:
-        cos, sin = ctx.saved_tensors
-        a, b = g.chunk(2, dim=-1)
-        return torch.cat([a * cos + b * sin, b * cos - a * sin], dim=-1), None, None
-
-
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Rotary embedding, half-split: pairs are (x[i], x[i + head/2]). x (..., T, head), cos and sin (T, head/2)."""
-    y: Tensor = _Rotate.apply(x, cos, sin)  # type: ignore[no-untyped-call]
-    return y
+    a, b = x.chunk(2, dim=-1)
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
 
 
 class Attention(nn.Module):
@@ -128,21 +92,6 @@ class Attention(nn.Module):
         return mapped
 
 
-class _SquaredReLU(torch.autograd.Function):
-    """relu(x)^2; its gradient is 2 relu(x) g."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        positive: Tensor = x.relu()
-        ctx.save_for_backward(positive)
-        return positive * positive
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> Tensor:
-        positive: Tensor = ctx.saved_tensors[0]
-        return (g * positive).mul_(2)
-
-
 class MLP(nn.Module):
     """down(relu(up(x))^2)."""
 
@@ -153,7 +102,7 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, width) -> (B, T, width)."""
-        mapped: Tensor = self.down(_SquaredReLU.apply(self.up(x)))  # type: ignore[no-untyped-call]
+        mapped: Tensor = self.down(self.up(x).relu().square())
         return mapped
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from deadreckon.errors import BadOption
 from deadreckon.models.gpt import GPT, GPTConfig
 from deadreckon.seeds import hash64
+from deadreckon.train import gradients
 from deadreckon.train.card import exam_source, publish
 from deadreckon.train.checkpoint import Learner, Mark, load_checkpoint, load_graded, save_checkpoint, save_graded
 from deadreckon.train.exam import error_now, tests_of
@@ -29,6 +30,7 @@ GRADES = {"001": 0.01, "003": 0.03, "010": 0.1, "030": 0.3}  # by name: share of
 PER_DECADE = 20  # graded checkpoints kept while a run goes on, since where it ends may not be known
 BRANCH = 0.7  # share of the steps at which a run leaves a checkpoint for runs that differ from there on
 BETAS = (0.9, 0.95)
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +61,12 @@ def new_learner(recipe: Recipe, vocab: int, seed: int) -> Learner:
     return Learner(network, Muon(matrices), torch.optim.AdamW(rest, betas=BETAS, weight_decay=0.0))
 
 
-def loss(network: GPT, batch: Batch) -> Tensor:
-    """Nats over the taught symbols, divided by the number of taught actions."""
+def loss(network: GPT, batch: Batch, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Nats over the taught symbols, divided by the number of taught actions; products in `dtype`."""
     ids = torch.from_numpy(batch.ids)
     taught = torch.from_numpy(batch.taught)[:, 1:]
-    logits = network.logits(network.hidden(ids[:, :-1])[taught])  # (taught symbols, vocab)
+    hidden = gradients.hidden(network, ids[:, :-1], dtype)[taught.reshape(-1)]
+    logits = gradients.logits(network, hidden)  # (taught symbols, vocab)
     if batch.laws is None:
         nats = F.cross_entropy(logits, ids[:, 1:][taught], reduction="sum")
     else:  # the begin symbol has mass 0 and logit -inf
@@ -80,12 +83,12 @@ def schedule(fit: Fit, step: int) -> float:
 def learn(learner: Learner, batch: Batch, fit: Fit, step: int) -> float:
     """One step of the optimisers; the loss before it."""
     network = learner.network
-    value = loss(network, batch)
+    value = loss(network, batch, DTYPES[fit.dtype])
     network.zero_grad(set_to_none=True)
     value.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(network.parameters(), fit.clip)
     share = schedule(fit, step)
-    learner.muon.step(fit.matrix_rate * share)
+    learner.muon.step(fit.matrix_rate * share, DTYPES[fit.dtype])
     for group in learner.adam.param_groups:
         group["lr"] = fit.other_rate * share
     learner.adam.step()

@@ -55,6 +55,7 @@ class Fit(_Strict):
     other_rate: Rate = 0.005  # AdamW: embedding, head, gains
     warmup: Share = 0.02  # share of the steps; then the rates fall linearly to zero
     clip: Rate = 1.0  # largest norm of the whole gradient
+    dtype: Literal["float32", "bfloat16"] = "float32"  # of products; bfloat16 is fast where the CPU has it, else slow
 
 
 class Recipe(_Strict):
