@@ -4,13 +4,11 @@
 
 The peer is what a newcomer writes: LayerNorm, learned positions, GELU, scaled_dot_product_attention, AdamW, fp32, at
 the same depth, width, vocabulary and batch. Slices of both alternate; a figure is the median of the slices' tokens a
-CPU-second of one thread. The second part trains with two threads in fresh processes, tokens a second of wall time,
-with and without a process that keeps one core busy, with OpenMP's own spin count and with ours.
+CPU-second of one thread, ours with float32 and with bfloat16 products. The second part trains with two threads in
+fresh processes, tokens a second of wall time, with and without a process that keeps one core busy, with OpenMP's own
+spin count and with ours.
 
-Measured on a 2.5 GHz Xeon (AVX-512, no BF16, no AMX) shared with other busy processes: 0.67 times the plain loop at
-1M, 0.58 at 3M. In fp32 nothing is won back that Muon costs (its Newton-Schulz steps are about half of what forward
-and backward take at 3M and 2,048 tokens a step); RMS norms on q and k and rotary embeddings are the rest. What this
-family buys is fewer tokens to a loss, not more tokens a second. The second part is to be measured on quiet cores.
+FIGURES
 """
 
 from __future__ import annotations
@@ -22,6 +20,7 @@ import sys
 import time
 from collections.abc import Callable
 from statistics import median
+from typing import Literal
 
 import numpy as np
 import torch
@@ -33,8 +32,9 @@ from deadreckon.train.fit import learn, new_learner
 from deadreckon.train.recipes import Fit, Recipe, Size, Text
 from deadreckon.train.sources import Batch
 
-VOCAB, LENGTH, ROWS = 64, 64, 32
+VOCAB, LENGTH, ROWS = 64, 64, 64
 SIZES = {"1M": (5, 128), "3M": (4, 256)}
+DTYPES: tuple[Literal["float32", "bfloat16"], ...] = ("float32", "bfloat16")
 
 
 class PeerBlock(nn.Module):
@@ -85,10 +85,12 @@ def peer_step(layers: int, width: int, tokens: Tensor) -> Callable[[], None]:
     return step
 
 
-def our_step(layers: int, width: int, tokens: Tensor) -> Callable[[], None]:
+def our_step(
+    layers: int, width: int, tokens: Tensor, dtype: Literal["float32", "bfloat16"] = "float32"
+) -> Callable[[], None]:
     """One training step of ours: every symbol taught."""
     size = Size(layers=layers, width=width, context=LENGTH)
-    fit = Fit(steps=10**6, rows=ROWS)
+    fit = Fit(steps=10**6, rows=ROWS, dtype=dtype)
     recipe = Recipe(text=Text(worlds=("sums",), level=1, regime="clean"), size=size, fit=fit)
     learner = new_learner(recipe, VOCAB, 0)
     count = tokens.numel() - len(tokens)
@@ -110,20 +112,23 @@ def rate(step: Callable[[], None], seconds: float, clock: Callable[[], float]) -
 
 
 def against_peer(slices: int, seconds: float) -> None:
-    """Tokens a CPU-second of one thread, both, and their ratio."""
+    """Tokens a CPU-second of one thread, and ratios to the peer."""
     torch.set_num_threads(1)
     tokens = torch.randint(1, VOCAB, (ROWS, LENGTH + 1), generator=torch.Generator().manual_seed(0))
     for name, (layers, width) in SIZES.items():
-        steps = {"ours": our_step(layers, width, tokens), "plain": peer_step(layers, width, tokens)}
+        steps = {dtype: our_step(layers, width, tokens, dtype) for dtype in DTYPES} | {
+            "plain": peer_step(layers, width, tokens)
+        }
         rates: dict[str, list[float]] = {who: [] for who in steps}
         for step in steps.values():
             step()
         for _ in range(slices):
             for who, step in steps.items():
                 rates[who].append(rate(step, seconds, time.process_time))
-        ours, plain = (median(rates[who]) for who in ("ours", "plain"))
-        ratio = median(a / b for a, b in zip(rates["ours"], rates["plain"], strict=True))
-        print(f"{name} ({layers} x {width}): {ours:,.0f} tokens/CPU-s, plain loop {plain:,.0f}: {ratio:.2f}x")
+        print(f"{name} ({layers} x {width}): plain loop {median(rates['plain']):,.0f} tokens/CPU-s")
+        for dtype in DTYPES:
+            ratio = median(a / b for a, b in zip(rates[dtype], rates["plain"], strict=True))
+            print(f"  ours, {dtype}: {median(rates[dtype]):,.0f} tokens/CPU-s, {ratio:.2f}x")
 
 
 def wall(seconds: float) -> None:
