@@ -43,6 +43,7 @@ MANY_PARAMETERS = {
     "cli.py:roll",  # the options of a command
 }
 LONG_FILES = {"contracts.py": 450}  # every noun that crosses layers, on one page
+STRANGERS = {"logs/checker.py"}  # the user's own function runs there, and may raise anything
 MOST_LINES_FUNCTION, MOST_LINES_FILE, MOST_PARAMETERS = 60, 300, 6
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -151,7 +152,8 @@ def test_no_bare_or_blind_except(path: Path) -> None:
             assert node.type is not None, f"line {node.lineno}: bare except"
             broad = isinstance(node.type, ast.Name) and node.type.id in ("Exception", "BaseException")
             reraises = isinstance(node.body[-1], ast.Raise) and node.body[-1].exc is None
-            assert not broad or reraises, f"line {node.lineno}: broad except that does not raise again"
+            allowed = reraises or name_of(path) in STRANGERS
+            assert not broad or allowed, f"line {node.lineno}: broad except that does not raise again"
 
 
 def test_help_loads_neither_numpy_nor_torch() -> None:
