@@ -41,6 +41,7 @@ LATE_OUTSIDE = {"vl_convert", "altair", "torch", "safetensors", "openai", "trans
 MANY_PARAMETERS = {
     "seeds.py:blocks",  # the seven coordinates of a draw
     "cli.py:roll",  # the options of a command
+    "cli_logs.py:fit",
 }
 LONG_FILES = {"contracts.py": 450}  # every noun that crosses layers, on one page
 STRANGERS = {"logs/checker.py"}  # the user's own function runs there, and may raise anything

@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from deadreckon.cli_logs import export, fit
+
 app = typer.Typer(
     name="deadreckon",
     no_args_is_help=True,
@@ -251,6 +253,10 @@ def _warn(line: str) -> None:
     """A line on standard error, so that what is printed stays what was asked for; nothing where it is empty."""
     if line:
         typer.echo(f"deadreckon: {line}", err=True)
+
+
+app.command()(fit)
+app.command()(export)
 
 
 @app.command(name="list")

@@ -1,8 +1,8 @@
 """Any table (CSV, TSV, JSON lines, Parquet) whose columns somebody names: judged steps, or outcomes of runs.
 
-Judged steps: item, ok, and where known rollout, step, on_track, family, weight, by, censored, confidence. Outcomes:
-item, success, and where known length, family, weight, by, censored, released. A column that bears the word's own name need
-not be named, and neither need those of the step table (schema.py).
+Judged steps: item, ok, and where known rollout, step, on_track, family, weight, by, censored, confidence.
+Outcomes: item, success, and where known length, family, weight, by, censored, released.
+A column that bears the word's own name need not be named, and neither need those of the step table (schema.py).
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ def log_files(path: Path, options: Options, format: str = "") -> Iterator[tuple[
 
 def format_of(path: Path, options: Options, format: str = "") -> str:
     """The name of the format; "" where no reader knows the file. BadLog: it cannot be read."""
-    if format == TABLE or (options.columns and not format):
+    if format == TABLE or (options.columns.keys() - {"length"} and not format):
         return TABLE if path.suffix in SUFFIXES else ""
     head = _head(path)
     for name in [format] if format else READERS:

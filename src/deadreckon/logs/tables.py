@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from deadreckon.contracts import ERRORS, Event, Json, Stop
+from deadreckon.contracts import ERRORS, Event, Json
 from deadreckon.errors import BadLog
 from deadreckon.logs.record import Record, Step
 from deadreckon.schema import COLUMNS
@@ -49,7 +49,7 @@ LENGTH = "length_"  # prefix of a run's length in a unit
 class Logged:
     """What logs hold. Steps without a verdict are counted and left out: t counts judged steps alone."""
 
-    runs: pl.DataFrame  # RUNS, and a column length_UNIT a unit of length
+    runs: pl.DataFrame  # RUNS, and a column length_UNIT a unit of length; once joined also rollout
     steps: pl.DataFrame  # STEPS, sorted by (run, t)
     unjudged: int = 0  # steps left out
     judges: tuple[str, ...] = ()  # what judged the steps, in words
@@ -140,7 +140,7 @@ def _no_nan(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def join_logs(parts: Iterable[Logged]) -> Logged:
-    """Several logs as one; runs are numbered anew."""
+    """Several logs as one: runs numbered anew, rollouts numbered, items of several worlds by world/item."""
     runs, steps, start = [], [], 0
     unjudged, judges, notes = 0, set[str](), dict[str, None]()
     for part in parts:
@@ -155,12 +155,13 @@ def join_logs(parts: Iterable[Logged]) -> Logged:
     again = joined.height - joined.select("model", "world", "item", "repeat").n_unique()
     if again:
         notes[f"{again} runs have the model, item and repeat of another: counted as further repeats"] = None
-    return Logged(joined, pl.concat(steps, how="diagonal"), unjudged, tuple(sorted(judges)), tuple(notes))
+    rows = pl.concat(steps, how="diagonal")
+    return Logged(_numbered(joined), rows, unjudged, tuple(sorted(judges)), tuple(notes))
 
 
 def step_table(logged: Logged) -> pl.DataFrame:
-    """The step table: columns of schema.py, items by name; a run without a judged step has no row."""
-    runs = numbered(logged.runs).drop("confidence", "repeat", "success", "released")
+    """The step table of joined logs: columns of schema.py, items by name; a run without a judged step has no row."""
+    runs = logged.runs.drop("confidence", "repeat", "success", "released")
     runs = runs.drop([LENGTH + unit for unit in logged.units])
     table = logged.steps.join(runs, on="run", how="left", maintain_order="left")
     last = pl.col("t") == pl.col("t").max().over("run")
@@ -170,18 +171,15 @@ def step_table(logged: Logged) -> pl.DataFrame:
 
 
 def outcome_table(logged: Logged) -> pl.DataFrame:
-    """The outcome table: one row a run, with the columns that hold anything; success null = not seen."""
-    table = numbered(logged.runs).drop("run", "repeat")
+    """The outcome table of joined logs: one row a run, with the columns that hold anything; success null = not seen."""
+    table = logged.runs.drop("run", "repeat")
     kept = [name for name in table.columns if table[name].null_count() < table.height or name in ("item", "success")]
     return table.select(kept)
 
 
-def numbered(runs: pl.DataFrame) -> pl.DataFrame:
-    """Runs with `rollout`, the how-manieth run of its model on its item; items of several worlds by world/item."""
+def _numbered(runs: pl.DataFrame) -> pl.DataFrame:
+    """Runs with `rollout`, the how-manieth run of its model on its item, from 0."""
     if runs["world"].n_unique() > 1:
         runs = runs.with_columns(item=pl.concat_str(pl.col("world"), pl.lit("/"), pl.col("item")))
     count = pl.int_range(pl.len(), dtype=pl.Int32).over("model", "item")
     return runs.with_columns(rollout=count)
-
-
-CENSORED = (Stop.CUT.value, Stop.FAULT.value)

@@ -1,0 +1,104 @@
+"""The commands on logs and exports: thin, and nothing heavy is imported until one runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Files = Annotated[
+    list[Path],
+    typer.Argument(help="Logs: files or folders. Inspect, lm-eval, verifiers and others are known; so is any table."),
+]
+
+
+def column(help: str) -> Any:
+    """An option that names a column."""
+    return typer.Option(metavar="COLUMN", help=help)
+
+
+def fit(
+    files: Files,
+    item: Annotated[str, column("Table: the task of a row, the unit of every interval.")] = "",
+    rollout: Annotated[str, column("Table: which repeat of the item; none = one run an item.")] = "",
+    step: Annotated[str, column("Table: number of the step; none = the order of rows.")] = "",
+    ok: Annotated[str, column("Table of steps: true/false, 1/0, yes/no, right/wrong, pass/fail; empty = none.")] = "",
+    on_track: Annotated[str, column("Table of steps: whether the run is in a right state after the step.")] = "",
+    success: Annotated[str, column("Table of runs: the same words, or a score from 0 to 1.")] = "",
+    length: Annotated[
+        str, column("Table of runs: length of the task, e.g. minutes. Logs: steps, tokens, seconds or minutes.")
+    ] = "",
+    family: Annotated[str, column("Table: group of items that are alike; resampled as one.")] = "",
+    weight: Annotated[str, column("Table: weight of the item.")] = "",
+    censored: Annotated[str, column("Table: the run was cut short by a limit or fault; never counted as failed.")] = "",
+    confidence: Annotated[str, column("Table: stated confidence, 0 to 1.")] = "",
+    released: Annotated[str, column("Table of runs: the model's release date, 2025-03-19; gives the trend.")] = "",
+    by: Annotated[
+        str, typer.Option(help="Compare groups: a column of the table; of other logs model, task or family.")
+    ] = "",
+    checker: Annotated[
+        str,
+        typer.Option(
+            metavar="MODULE:FUNCTION",
+            help="Your verdict on each step: function(messages, record) -> [True, False, None, ...]; from this folder.",
+        ),
+    ] = "",
+    score: Annotated[str, typer.Option(help="Which score is the success, where a log has several.")] = "",
+    format: Annotated[str, typer.Option(help="Name of the format, where it is not recognised.")] = "",
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Report (.html), readings (.json), or the table (.csv .jsonl .parquet)."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print what is found as JSON.")] = False,
+    line_mib: Annotated[int, typer.Option(help="Cap: longest line of a file, MiB.")] = 64,
+    depth: Annotated[int, typer.Option(help="Cap: nesting of JSON.")] = 64,
+    members: Annotated[int, typer.Option(help="Cap: members of an archive, files of a folder.")] = 100_000,
+    ratio: Annotated[float, typer.Option(help="Cap: unpacked to packed bytes of an archive.")] = 200.0,
+    unpacked_gib: Annotated[int, typer.Option(help="Cap: unpacked bytes of an archive in all, GiB.")] = 16,
+) -> None:
+    """Measure runs you already have: how long they can be trusted, whether they recover, how models compare.
+
+    A table of judged steps:   deadreckon fit runs.csv --item task --rollout run --step n --ok correct
+
+    A table of whole runs:     deadreckon fit runs.csv --item task --success passed --length minutes --by model
+
+    Logs of a known tool:      deadreckon fit logs/ --by model -o report.html
+
+    Columns that are called item, rollout, step, ok, success, length, ... need not be named.
+    """
+    from deadreckon.logs.record import Caps, Options
+    from deadreckon.report.fit import print_fit, write_fit
+    from deadreckon.rollouts.progress import progress_bar
+    from deadreckon.studies.fit import Ask
+    from deadreckon.studies.fit import fit as measure
+
+    named = {
+        "item": item, "rollout": rollout, "step": step, "ok": ok, "on_track": on_track, "success": success,
+        "length": length, "family": family, "weight": weight, "censored": censored, "confidence": confidence,
+        "released": released,
+    }  # fmt: skip
+    caps = Caps(line_mib << 20, depth, members, ratio, unpacked_gib << 30)
+    options = Options(caps, score, {word: name for word, name in named.items() if name})
+    with progress_bar("runs read") as tell:
+        found = measure(Ask(tuple(files), options, format, by, checker), tell)
+    if out is not None and out.suffix == ".html":
+        from deadreckon.report.fit_page import write_fit_page
+
+        write_fit_page(found, out)
+    elif out is not None:
+        write_fit(found, out)
+    print_fit(found, as_json=json)
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="Run folder written by roll.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", help="File: .json (an Inspect log); .csv, .jsonl or .parquet (the steps)."),
+    ],
+) -> None:
+    """Write a run as a log that Inspect View opens, or as a flat table."""
+    from deadreckon.rollouts.export import export_run
+
+    typer.echo(export_run(run, out))
