@@ -59,11 +59,13 @@ def fit(
 ) -> None:
     """Measure runs you already have: how long they can be trusted, whether they recover, how models compare.
 
-    A table of judged steps:   deadreckon fit runs.csv --item task --rollout run --step n --ok correct
-
-    A table of whole runs:     deadreckon fit runs.csv --item task --success passed --length minutes --by model
-
-    Logs of a known tool:      deadreckon fit logs/ --by model -o report.html
+    \b
+    A table of judged steps:
+      deadreckon fit runs.csv --item task --rollout run --step n --ok correct
+    A table of whole runs:
+      deadreckon fit runs.csv --item task --success passed --length minutes
+    Logs of a known tool, two models compared:
+      deadreckon fit logs/ --by model -o report.html
 
     Columns that are called item, rollout, step, ok, success, length, ... need not be named.
     """

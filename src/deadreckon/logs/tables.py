@@ -152,7 +152,8 @@ def join_logs(parts: Iterable[Logged]) -> Logged:
         judges |= set(part.judges)
         notes |= dict.fromkeys(part.notes)
     joined = pl.concat(runs, how="diagonal")
-    again = joined.height - joined.select("model", "world", "item", "repeat").n_unique()
+    named = joined.filter(pl.col("repeat") != "").select("model", "world", "item", "repeat")
+    again = named.height - named.n_unique()
     if again:
         notes[f"{again} runs have the model, item and repeat of another: counted as further repeats"] = None
     rows = pl.concat(steps, how="diagonal")

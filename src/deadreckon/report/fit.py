@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -17,6 +18,15 @@ from deadreckon.report.text import readable
 from deadreckon.rollouts.export import TABLES, table_bytes
 from deadreckon.rollouts.store import write_atomic
 from deadreckon.studies.fit import Fit
+
+HEADLINES = (
+    "survival", "survival_if_cut_failed", "survival_if_cut_survived", "horizon_50", "horizon_80", "hazard",
+    "weibull_shape", "constancy", "half_life", "unequal_items", "hazard_decline", "recovery_rate", "occupancy_law",
+    "overconfidence", "success_rate", "success_rate_if_cut_failed", "success_rate_if_cut_succeeded", "time_horizon_50",
+    "time_horizon_50_if_cut_failed", "time_horizon_50_if_cut_succeeded", "time_horizon_80", "outcome_half_life",
+    "pass_hat_k", "pass_hat_k_gap", "horizon_doubling", "difference", "p_difference", "p_log_rank", "items_better",
+    "items_worse",
+)  # fmt: skip  # what a terminal shows
 
 
 def print_fit(found: Fit, *, as_json: bool = False) -> None:
@@ -35,8 +45,14 @@ def print_fit(found: Fit, *, as_json: bool = False) -> None:
     say("")
     for said in found.summary:
         say(f"- {said.text}")
+    shown = [reading for reading in found.readings if reading.quantity in HEADLINES]
+    for by in dict.fromkeys(reading.by for reading in shown):
+        say("")
+        if by:
+            say(by, "bold")
+        readings_table([replace(reading, by="") for reading in shown if reading.by == by], console)
     say("")
-    readings_table(found.readings, console)
+    say(f"{len(found.readings)} readings in all: --json prints them, -o report.html shows them", "dim")
 
 
 def fit_json(found: Fit) -> str:

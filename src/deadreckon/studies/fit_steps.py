@@ -84,11 +84,11 @@ def step_readings(group: StepGroup, *, own_end: bool) -> list[Reading]:
     if np.isin(arm.stop, (Stop.CUT.value, Stop.FAULT.value)).any():
         names += BOUNDS
     names += AFTER_ERRORS if group.goes_on else ("recovery_rate",)
-    if steps["confidence"].null_count() < steps.height:
+    if _holds(steps, "confidence"):
         names += CLAIMS
     if (arm.stop != "").all():
         names += ENDS
-    if int(steps["tokens"].fill_null(0).sum()) > 0:
+    if _holds(steps, "tokens") and steps["tokens"].sum() > 0:
         names.append("cost_per_right_step")
     found = [_caveat(INSTRUMENTS[name](arm), group) for name in names]
     tests = [reading for reading in found if reading.quantity in ("constancy_weibull", "constancy_by_step")]
@@ -96,6 +96,10 @@ def step_readings(group: StepGroup, *, own_end: bool) -> list[Reading]:
     if own_end and (arm.stop != "").all():
         found += _repeats(arm)
     return [replace(reading, by=group.name) for reading in found]
+
+
+def _holds(steps: pl.DataFrame, column: str) -> bool:
+    return column in steps.columns and steps[column].null_count() < steps.height
 
 
 def _caveat(reading: Reading, group: StepGroup) -> Reading:

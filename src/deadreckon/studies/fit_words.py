@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from deadreckon.contracts import Reading, Stop
 from deadreckon.logs.judge import DEFAULT
@@ -13,7 +14,7 @@ from deadreckon.studies.fit_steps import StepGroup
 from deadreckon.studies.study import Said
 
 MOST = 10  # sentences
-GROUPS_TOLD = 3  # groups that have sentences of their own
+PAIRS_TOLD = 3  # of them about pairs of groups
 ALPHA = 0.05
 
 
@@ -76,17 +77,20 @@ def _count(n: int, noun: str) -> str:
 
 
 def summary(readings: Sequence[Reading], groups: Sequence[str]) -> tuple[Said, ...]:
-    """At most ten sentences: comparisons last, of the first groups where there are many."""
-    told: list[Said] = []
-    names = groups[:GROUPS_TOLD] if len(groups) > 1 else [groups[0] if groups else ""]
-    kinds = SENTENCES if len(names) == 1 else SENTENCES_EACH
-    for name in names:
-        mine = {r.quantity: r for r in readings if r.by == name}
-        told += [said for kind in kinds if (said := kind(mine, f"{name}: " if name else ""))]
-    pairs = dict.fromkeys(r.by for r in readings if r.quantity == "difference")
-    compared = [said for by in pairs if (said := _compared(readings, by))]
-    kept = told[: MOST - min(len(compared), 4)]
-    return tuple([*kept, *compared][:MOST])
+    """At most ten sentences: of the groups first, then the trend over them, then pairs."""
+    names = list(groups) or [""]
+    found = {name: {r.quantity: r for r in readings if r.by == name} for name in [*names, ""]}
+    pairs = [said for by in _pairs(readings) if (said := _compared(readings, by))][:PAIRS_TOLD]
+    trend = [said] if (said := _trend(found[""])) else []
+    alone = len(names) == 1
+    kinds = SENTENCES if alone else SENTENCES_EACH
+    told = [said for kind in kinds for name in names if (said := kind(found[name], f"{name}: " if name else ""))]
+    kept = [*told[: MOST - len(pairs) - len(trend)], *trend, *pairs]
+    return tuple(replace(said, text=said.text[:1].upper() + said.text[1:]) if alone else said for said in kept)
+
+
+def _pairs(readings: Sequence[Reading]) -> list[str]:
+    return list(dict.fromkeys(r.by for r in readings if r.quantity == "difference"))
 
 
 Found = dict[str, Reading]
@@ -137,14 +141,16 @@ def _items(found: Found, who: str) -> Said | None:
             f"{who}whether that is unequal items or safer steps cannot be told: {unequal.reason}.", (unequal, shape)
         )
     verdict = decline.reason.partition(":")[0]
+    within = found["decline_within_items"]
+    way = "falls" if within.value < 0 else "rises"
     words = {
-        "unequal items": "the fall of the hazard comes from unequal items: no item grows safer as it goes",
-        "duration dependence": "the hazard changes within items as a run goes on; items look alike",
-        "both": "items are unequal, and the hazard also changes within them as a run goes on",
+        "unequal items": "that comes from unequal items: within an item the hazard shows no change",
+        "duration dependence": f"within an item the hazard {way} as a run goes on; items look alike",
+        "both": f"items are unequal, and within an item the hazard {way} as a run goes on",
     }
     if verdict not in words:
         return None
-    return Said(f"{who}{words[verdict]} (items alike: p = {unequal.value:.2g}).", (decline, unequal))
+    return Said(f"{who}{words[verdict]} (items alike: p = {unequal.value:.2g}).", (decline, unequal, within))
 
 
 def _recovery(found: Found, who: str) -> Said | None:
@@ -207,7 +213,20 @@ def _claims(found: Found, who: str) -> Said | None:
 SENTENCES: tuple[Sentence, ...] = (
     _success, _time_horizon, _horizon, _hazard, _constancy, _items, _recovery, _repeats, _bounds, _claims,
 )  # fmt: skip
-SENTENCES_EACH: tuple[Sentence, ...] = (_success, _time_horizon, _horizon, _recovery)
+
+
+def _headline(found: Found, who: str) -> Said | None:
+    return _time_horizon(found, who) or _horizon(found, who) or _success(found, who)
+
+
+SENTENCES_EACH: tuple[Sentence, ...] = (_headline, _recovery, _constancy, _bounds)
+
+
+def _trend(found: Found) -> Said | None:
+    doubling = found.get("horizon_doubling")
+    if doubling is None or not math.isfinite(doubling.value):
+        return None
+    return Said(f"the length at 50% doubles every {_value(doubling)} days of release date.", (doubling,))
 
 
 def _compared(readings: Sequence[Reading], by: str) -> Said | None:
@@ -216,9 +235,12 @@ def _compared(readings: Sequence[Reading], by: str) -> Said | None:
     if math.isnan(gap.value):
         return None
     pair, _, what = by.rpartition(": ")
-    test = "" if math.isnan(p.value) else f", p = {p.value:.2g}"
-    word = "not told apart" if math.isnan(p.value) or p.value >= ALPHA else "apart"
-    return Said(f"{pair}: {what} {word}, difference {_value(gap)}{test} ({p.method.partition(',')[0]}).", (gap, p))
+    shown = f"difference {_value(gap)}"
+    if math.isnan(p.value):
+        return Said(f"{pair}: {what}, {shown}, not tested.", (gap, p))
+    word = "not shown to differ" if p.value >= ALPHA else "differs"
+    holm = ", Holm over the pairs" if "Holm" in p.method else ""
+    return Said(f"{pair}: {what} {word}, {shown} (p = {p.value:.2g}{holm}; {gap.method.partition(', ')[0]}).", (gap, p))
 
 
 def _value(reading: Reading) -> str:
