@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,44 +20,67 @@ def column(help: str) -> Any:
     return typer.Option(metavar="COLUMN", help=help)
 
 
+Item = Annotated[str, column("Table: the task of a row, the unit of every interval.")]
+Rollout = Annotated[str, column("Table: which repeat of the item; none = one run an item.")]
+Step = Annotated[str, column("Table: number of the step; none = the order of rows.")]
+Ok = Annotated[str, column("Table of steps: true/false, 1/0, yes/no, right/wrong, pass/fail; empty = none.")]
+OnTrack = Annotated[str, column("Table of steps: whether the run is in a right state after the step.")]
+Success = Annotated[str, column("Table of runs: the same words, or a score from 0 to 1.")]
+Length = Annotated[
+    str, column("Table of runs: length of the task, e.g. minutes. Logs: steps, tokens, seconds or minutes.")
+]
+Family = Annotated[str, column("Table: group of items that are alike; resampled as one.")]
+Weight = Annotated[str, column("Table: weight of the item.")]
+Censored = Annotated[str, column("Table: the run was cut short by a limit or fault; never counted as failed.")]
+Confidence = Annotated[str, column("Table: stated confidence, 0 to 1.")]
+Released = Annotated[str, column("Table of runs: the model's release date, 2025-03-19; gives the trend.")]
+By = Annotated[str, typer.Option(help="Compare groups: a column of the table; of other logs model, task or family.")]
+Checker = Annotated[
+    str,
+    typer.Option(
+        metavar="MODULE:FUNCTION",
+        help="Your verdict on each step: function(messages, record) -> [True, False, None, ...]; from this folder.",
+    ),
+]
+Score = Annotated[str, typer.Option(help="Which score is the success, where a log has several.")]
+Format = Annotated[str, typer.Option(help="Name of the format, where it is not recognised.")]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", help="Report (.html), readings (.json), or the table (.csv .jsonl .parquet)."),
+]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print what is found as JSON.")]
+LineMib = Annotated[int, typer.Option(help="Cap: longest line of a file, MiB.")]
+Depth = Annotated[int, typer.Option(help="Cap: nesting of JSON.")]
+Members = Annotated[int, typer.Option(help="Cap: members of an archive, files of a folder.")]
+Ratio = Annotated[float, typer.Option(help="Cap: unpacked to packed bytes of an archive.")]
+UnpackedGib = Annotated[int, typer.Option(help="Cap: unpacked bytes of an archive in all, GiB.")]
+
+
 def fit(
     files: Files,
-    item: Annotated[str, column("Table: the task of a row, the unit of every interval.")] = "",
-    rollout: Annotated[str, column("Table: which repeat of the item; none = one run an item.")] = "",
-    step: Annotated[str, column("Table: number of the step; none = the order of rows.")] = "",
-    ok: Annotated[str, column("Table of steps: true/false, 1/0, yes/no, right/wrong, pass/fail; empty = none.")] = "",
-    on_track: Annotated[str, column("Table of steps: whether the run is in a right state after the step.")] = "",
-    success: Annotated[str, column("Table of runs: the same words, or a score from 0 to 1.")] = "",
-    length: Annotated[
-        str, column("Table of runs: length of the task, e.g. minutes. Logs: steps, tokens, seconds or minutes.")
-    ] = "",
-    family: Annotated[str, column("Table: group of items that are alike; resampled as one.")] = "",
-    weight: Annotated[str, column("Table: weight of the item.")] = "",
-    censored: Annotated[str, column("Table: the run was cut short by a limit or fault; never counted as failed.")] = "",
-    confidence: Annotated[str, column("Table: stated confidence, 0 to 1.")] = "",
-    released: Annotated[str, column("Table of runs: the model's release date, 2025-03-19; gives the trend.")] = "",
-    by: Annotated[
-        str, typer.Option(help="Compare groups: a column of the table; of other logs model, task or family.")
-    ] = "",
-    checker: Annotated[
-        str,
-        typer.Option(
-            metavar="MODULE:FUNCTION",
-            help="Your verdict on each step: function(messages, record) -> [True, False, None, ...]; from this folder.",
-        ),
-    ] = "",
-    score: Annotated[str, typer.Option(help="Which score is the success, where a log has several.")] = "",
-    format: Annotated[str, typer.Option(help="Name of the format, where it is not recognised.")] = "",
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", help="Report (.html), readings (.json), or the table (.csv .jsonl .parquet)."),
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print what is found as JSON.")] = False,
-    line_mib: Annotated[int, typer.Option(help="Cap: longest line of a file, MiB.")] = 64,
-    depth: Annotated[int, typer.Option(help="Cap: nesting of JSON.")] = 64,
-    members: Annotated[int, typer.Option(help="Cap: members of an archive, files of a folder.")] = 100_000,
-    ratio: Annotated[float, typer.Option(help="Cap: unpacked to packed bytes of an archive.")] = 200.0,
-    unpacked_gib: Annotated[int, typer.Option(help="Cap: unpacked bytes of an archive in all, GiB.")] = 16,
+    item: Item = "",
+    rollout: Rollout = "",
+    step: Step = "",
+    ok: Ok = "",
+    on_track: OnTrack = "",
+    success: Success = "",
+    length: Length = "",
+    family: Family = "",
+    weight: Weight = "",
+    censored: Censored = "",
+    confidence: Confidence = "",
+    released: Released = "",
+    by: By = "",
+    checker: Checker = "",
+    score: Score = "",
+    format: Format = "",
+    out: Out = None,
+    json: JsonFlag = False,
+    line_mib: LineMib = 64,
+    depth: Depth = 64,
+    members: Members = 100_000,
+    ratio: Ratio = 200.0,
+    unpacked_gib: UnpackedGib = 16,
 ) -> None:
     """Measure runs you already have: how long they can be trusted, whether they recover, how models compare.
 
@@ -87,7 +112,7 @@ def fit(
     if out is not None and out.suffix == ".html":
         from deadreckon.report.fit_page import write_fit_page
 
-        write_fit_page(found, out)
+        write_fit_page(found, out, shlex.join(["deadreckon", *sys.argv[1:]]))
     elif out is not None:
         write_fit(found, out)
     print_fit(found, as_json=json)

@@ -12,12 +12,12 @@ from deadreckon.studies.provenance import provenance
 from deadreckon.studies.study import ArmResult, StudyResult
 
 
-def write_fit_page(found: Fit, path: Path) -> None:
+def write_fit_page(found: Fit, path: Path, command: str) -> None:
     """One HTML file: what the logs allow, the sentences, pictures and readings of each group, how to get it again."""
-    write_atomic(path, render([fit_study(found)]).encode())
+    write_atomic(path, render([fit_study(found, command)]).encode())
 
 
-def fit_study(found: Fit) -> StudyResult:
+def fit_study(found: Fit, command: str) -> StudyResult:
     """The findings as a description without a claim."""
     names = [*found.groups, *dict.fromkeys(r.by for r in found.readings if r.by not in found.groups)]
     arms = tuple(
@@ -33,6 +33,6 @@ def fit_study(found: Fit) -> StudyResult:
         arms,
         (),
         (),
-        provenance("deadreckon fit"),
+        provenance(command),
         found.summary,
     )
