@@ -55,6 +55,15 @@ Members = Annotated[int, typer.Option(help="Cap: members of an archive, files of
 Ratio = Annotated[float, typer.Option(help="Cap: unpacked to packed bytes of an archive.")]
 UnpackedGib = Annotated[int, typer.Option(help="Cap: unpacked bytes of an archive in all, GiB.")]
 
+ExportTo = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        "-o",
+        help="File: .csv .jsonl .parquet (steps), .json (an Inspect log). Folder: a log that Inspect lists.",
+    ),
+]
+
 
 def fit(
     files: Files,
@@ -120,10 +129,7 @@ def fit(
 
 def export(
     run: Annotated[Path, typer.Argument(help="Run folder written by roll.")],
-    out: Annotated[
-        Path,
-        typer.Option("--out", "-o", help="File: .json (an Inspect log); .csv, .jsonl or .parquet (the steps)."),
-    ],
+    out: ExportTo,
 ) -> None:
     """Write a run as a log that Inspect View opens, or as a flat table."""
     from deadreckon.rollouts.export import export_run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,20 +17,27 @@ from deadreckon.rollouts.store import frame_bytes, read_run, write_atomic
 
 
 def export_run(folder: Path, out: Path) -> str:
-    """Write the run by the suffix of `out` (.json = an Inspect log); a line about it. StoreError, BadOption."""
-    if out.suffix not in (".json", *TABLES):
+    """Write the run by the suffix of `out` (.json = an Inspect log); a line about it. StoreError, BadOption.
+
+    A folder (no suffix) gets an Inspect log under the kind of name that Inspect's own tools list.
+    """
+    if out.suffix not in ("", ".json", *TABLES):
         raise BadOption(f"{out}: a run is written as {', '.join(('.json', *TABLES))}: give the file such a name")
     stored, table = read_run(folder)
     spec = stored.get("spec")
     if not isinstance(spec, dict):
         raise StoreError(f"{folder} holds no spec: run deadreckon roll with --out {folder} again")
     rollouts = table.select("item", "rollout").n_unique()
-    if out.suffix == ".json":
-        made = datetime.fromtimestamp(int((folder / SPEC).stat().st_mtime), UTC)
-        write_atomic(out, inspect_log(spec, table, made))
-        return f"{out}: {rollouts} samples, {table.height} steps; next: inspect view --log-dir {out.parent}"
-    write_atomic(out, table_bytes(table, out.suffix))
-    return f"{out}: {table.height} steps of {rollouts} rollouts; next: deadreckon fit {out}"
+    if out.suffix in TABLES:
+        write_atomic(out, table_bytes(table, out.suffix))
+        return f"{out}: {table.height} steps of {rollouts} rollouts; next: deadreckon fit {out}"
+    made = datetime.fromtimestamp(int((folder / SPEC).stat().st_mtime), UTC)
+    if out.suffix == "":
+        out.mkdir(parents=True, exist_ok=True)
+        task = re.sub("[^A-Za-z0-9]+", "-", str(spec["world"]))
+        out = out / f"{made:%Y-%m-%dT%H-%M-%S}+00-00_{task}_{table['run'][0]}.json"
+    write_atomic(out, inspect_log(spec, table, made))
+    return f"{out}: {rollouts} samples, {table.height} steps; next: inspect view --log-dir {out.parent}"
 
 
 def table_bytes(table: pl.DataFrame, suffix: str) -> bytes:
