@@ -51,7 +51,7 @@ def step_groups(logged: Logged, by: str) -> list[StepGroup]:
         return []
     runs = logged.runs.select(
         "run", "family", "weight", "stop", group=pl.col(by) if by else pl.lit(""),
-        item=pl.col("item").rank("dense").cast(pl.Int64) - 1,
+        item=_codes(logged.runs["item"]),
     ).with_columns(rollout=pl.int_range(pl.len(), dtype=pl.Int32).over("group", "item"))  # fmt: skip
     found = []
     for (name,), mine in sorted(runs.group_by("group", maintain_order=True), key=lambda pair: str(pair[0][0])):
@@ -59,6 +59,13 @@ def step_groups(logged: Logged, by: str) -> list[StepGroup]:
         if table.height:
             found.append(_group(str(name), table))
     return found
+
+
+def _codes(items: pl.Series) -> pl.Series:
+    """Items as numbers, the same in every group: their own names where these are numbers, else their rank."""
+    numbers = items.cast(pl.Int64, strict=False)
+    plain = numbers.null_count() == 0 and (numbers.cast(pl.String) == items).all()
+    return numbers if plain else items.rank("dense").cast(pl.Int64) - 1
 
 
 def _group(name: str, table: pl.DataFrame) -> StepGroup:
