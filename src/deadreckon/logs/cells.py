@@ -82,10 +82,10 @@ def _separator(path: Path) -> str:
 
 def _check_lines(path: Path, caps: Caps) -> None:
     """BadLog where a line is longer than the cap, or a byte is 0, before a parser sees it."""
-    length, number = 0, 1
+    length = 0
     try:
         with path.open("rb") as file:
-            while block := file.read(BLOCK):
+            while block := file.read(min(BLOCK, caps.line_bytes)):
                 ends = block.find(b"\n")
                 length = length + (len(block) if ends < 0 else ends)
                 if b"\0" in block:
@@ -94,7 +94,6 @@ def _check_lines(path: Path, caps: Caps) -> None:
                     raise BadLog(f"{path}: a line is longer than {caps.line_bytes:,} bytes: raise the cap on lines")
                 if ends >= 0:
                     length = len(block) - 1 - block.rfind(b"\n")
-                number += 1
     except OSError as error:
         raise BadLog(f"{path}: cannot be read: {error.strerror or error}: check the path") from error
 

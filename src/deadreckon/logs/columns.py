@@ -118,10 +118,12 @@ def _check(
 
 
 def _row_said(path: Path, row: Mapping[str, object], names: Mapping[str, str], word: str, rule: str) -> str:
-    shown = {names[w]: row["repeat" if w == "rollout" else w] for w in names}
-    cells_ = ", ".join(f"{name}={str(value)[:40]!r}" for name, value in shown.items())
-    said = str(row[word])[:40]
-    return f"{path}: row {row[ROW]}: {names[word]} is {said!r}, it must be {rule}; the row: {cells_}"
+    shown = ", ".join(f"{names[w]}={_shown(row['repeat' if w == 'rollout' else w])}" for w in names)
+    return f"{path}: row {row[ROW]}: {names[word]} is {_shown(row[word])}, it must be {rule}; the row: {shown}"
+
+
+def _shown(cell: object) -> str:
+    return "empty" if cell is None else repr(str(cell)[:40])
 
 
 def _small(typed: pl.DataFrame, names: Mapping[str, str]) -> pl.DataFrame:
