@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import random
+import subprocess
+import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from deadreckon.errors import BadLog, DeadreckonError
+from deadreckon.logs.columns import read_columns
 from deadreckon.logs.record import Caps, Options
+from deadreckon.rollouts.export import table_bytes
 from deadreckon.studies.fit import Ask, fit
 
 GOOD = "item,rollout,step,ok\n" + "\n".join(f"t{i % 9},{i // 90},{i // 9 % 10},{i % 7 > 0}" for i in range(270)) + "\n"
@@ -101,3 +107,53 @@ def test_what_is_not_there_is_one_line(tmp_path: Path) -> None:
     assert "cannot be read" in refused(ask(tmp_path / "none.csv"))
     assert "no file in it is a log" in refused(ask(tmp_path))
     assert "unknown format 'tabel': did you mean 'table'?" in refused(ask(tmp_path, format="tabel"))
+
+
+def mutated(data: bytes, rng: random.Random) -> bytes:
+    """Bytes changed, a stretch cut out, doubled or overwritten, or the end cut off."""
+    at, size = rng.randrange(len(data)), rng.choice((1, 2, 8, 64))
+    noise = rng.randbytes(size)
+    return rng.choice(
+        (
+            data[:at] + noise + data[at + size :],
+            data[:at] + data[at + size :],
+            data[: at + size] + data[at:],
+            data[:at] + rng.choice((b'"', b"\n", b",", b"{", b"[", b"\xff", b"-1", b"NaN", b"9" * 400)) + data[at:],
+            data[:at],
+        )
+    )
+
+
+def fuzzed(path: Path, mutants: int, seed: int = 7) -> list[str]:
+    """What `mutants` mutations of a good table of the path's suffix are refused with; "" = read as a table."""
+    rows = [dict(zip(("item", "rollout", "step", "ok"), line.split(","), strict=True)) for line in GOOD.split()[1:]]
+    data, rng, told = table_bytes(pl.DataFrame(rows), path.suffix), random.Random(seed), []
+    for _ in range(mutants):
+        path.write_bytes(mutated(data, rng))
+        try:
+            found = read_columns(path, Options())
+        except DeadreckonError as why:
+            told.append(str(why))
+        else:
+            told.append("" if found.steps.height <= 2 * len(rows) else "more steps than rows")
+    return told
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_a_mutated_table_is_a_table_or_one_line(tmp_path: Path, suffix: str) -> None:
+    """150 of each format here; 10,000 of each were run by hand."""
+    path = tmp_path / f"runs{suffix}"
+    told = fuzzed(path, 150)
+    assert all(line.startswith(str(path)) and "\n" not in line for line in told if line)
+    assert "" in told
+    assert any(told)
+
+
+def test_the_command_says_one_line_and_2(tmp_path: Path) -> None:
+    (tmp_path / "runs.csv").write_text("item,ok\na,yes\nb,maybe\n")
+    command = [sys.executable, "-m", "deadreckon.cli", "fit", "runs.csv"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("deadreckon: runs.csv: row 2: ok is 'maybe'")
+    assert done.stderr.count("\n") == 1

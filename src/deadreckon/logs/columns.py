@@ -29,7 +29,10 @@ NUMBERS = ("length", "weight", "confidence", "logp", "tokens", "step")
 VERDICT_WORDS = ("ok", "success", "on_track", "censored", "fix")
 
 RULES: Mapping[str, tuple[pl.Expr, str]] = {  # of a value that is there
-    "step": ((pl.col("step") >= 0) & (pl.col("step") == pl.col("step").floor()), "a whole number, 0 or more"),
+    "step": (
+        (pl.col("step") == pl.col("step").floor()) & pl.col("step").is_between(0, 2**31 - 1),
+        "a whole number, 0 or more",
+    ),
     "ok": (pl.col("ok").is_in([0.0, 1.0]), SAID),
     "on_track": (pl.col("on_track").is_in([0.0, 1.0]), SAID),
     "fix": (pl.col("fix").is_in([0.0, 1.0]), SAID),
