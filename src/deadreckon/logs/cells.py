@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import polars as pl
 
 from deadreckon.contracts import Json
 from deadreckon.errors import BadLog
 from deadreckon.logs.lines import json_lines, raw_lines
+from deadreckon.logs.parquet import parquet_columns, parquet_to_arrow
 from deadreckon.logs.record import Caps
 
 ROW = "row"  # from 1, of the data
@@ -26,29 +28,32 @@ def header(path: Path, caps: Caps) -> list[str]:
         if not isinstance(first, dict) or not first:
             raise BadLog(f"{path}:{number}: a table needs one JSON object a line: {str(first)[:60]!r}")
         return list(first)
-    if not _is_parquet(path):
-        _check_lines(path, caps)
+    if _is_parquet(path):
+        return parquet_columns(path)
+    _check_lines(path, caps)
     try:
-        names = _scan(path).collect_schema().names()
+        return _scan_csv(path).collect_schema().names()
     except _FAILURES as error:
         raise _refused(path, error) from None
-    if not names:
-        raise BadLog(f"{path}: no column: a table needs a first line with the names of its columns")
-    return names
 
 
 def cells(path: Path, names: Mapping[str, str], caps: Caps) -> Iterator[pl.DataFrame]:
     """Batches of `row` and one column of text a word; names: {"item": "task_id"}. BadLog: unreadable."""
     if _is_lines(path):
         yield from _of_lines(path, names, caps)
-        return
+    elif _is_parquet(path):
+        with TemporaryDirectory() as folder:
+            plain = Path(folder, "columns.arrow")
+            parquet_to_arrow(path, list(dict.fromkeys(names.values())), plain)
+            yield from _batches(path, pl.scan_ipc(plain), names)
+    else:
+        yield from _batches(path, _scan_csv(path), names)
+
+
+def _batches(path: Path, scan: pl.LazyFrame, names: Mapping[str, str]) -> Iterator[pl.DataFrame]:
+    wanted = [pl.col(column).cast(pl.String).alias(word) for word, column in names.items()]
+    plan = scan.with_row_index(ROW, 1).select(pl.col(ROW).cast(pl.Int64), *wanted)
     try:
-        scan = _scan(path)
-        nested = [n for n in names.values() if scan.collect_schema()[n].is_nested()]
-        if nested:
-            raise BadLog(f"{path}: column {nested[0]} holds lists or structs: name a column of plain values")
-        wanted = [pl.col(column).cast(pl.String).alias(word) for word, column in names.items()]
-        plan = scan.with_row_index(ROW, 1).select(pl.col(ROW).cast(pl.Int64), *wanted)
         yield from plan.collect_batches(chunk_size=BATCH, maintain_order=True)
     except _FAILURES as error:
         raise _refused(path, error) from None
@@ -67,9 +72,7 @@ def _is_parquet(path: Path) -> bool:
     return path.suffix == ".parquet"
 
 
-def _scan(path: Path) -> pl.LazyFrame:
-    if _is_parquet(path):
-        return pl.scan_parquet(path, glob=False)
+def _scan_csv(path: Path) -> pl.LazyFrame:
     return pl.scan_csv(path, infer_schema=False, separator=_separator(path), low_memory=True, glob=False)
 
 
