@@ -25,7 +25,7 @@ def judged(record: Record, place: str, checker: Checker | None = None) -> tuple[
     if checker is not None:
         return [Step(ok) for ok in check_run(checker, record, place)], CHECKED
     if record.steps:
-        return record.steps, LOGGED
+        return record.steps, f"{LOGGED} ({record.judged_by})" if record.judged_by else LOGGED
     steps = by_default(record.messages)
     return steps, DEFAULT if any(step.ok is not None for step in steps) else ""
 
