@@ -11,7 +11,7 @@ from deadreckon.logs.checker import check_run
 from deadreckon.logs.record import Checker, Message, Record, Step
 
 LOGGED, CHECKED = "verdicts in the log", "your checker"
-DEFAULT = "by default: a step is wrong where its tool call failed or its command left with a code other than 0"
+DEFAULT = "default rules (wrong = its tool call failed, or its command left with a code other than 0)"
 
 NEAR = 400  # characters at either end of a tool's answer that are searched
 _CODE = re.compile(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from deadreckon.contracts import Reading
@@ -21,6 +22,7 @@ from deadreckon.studies.fit_words import allows, more, summary
 from deadreckon.studies.study import Said
 
 BY = {"model": "model", "task": "world", "family": "family"}
+TOLD_EVERY = 100  # runs
 Progress = Callable[[int, int | None], None]
 
 
@@ -66,19 +68,26 @@ def read_logs(ask: Ask, progress: Progress | None = None) -> Logged:
     parts: list[Logged] = []
     done = 0
     for path, kind in found:
-        part = read_columns(path, options) if kind == TABLE else _read(path, kind, ask, checker)
+        tell = partial(_tell, progress, done)
+        part = read_columns(path, options) if kind == TABLE else _read(path, kind, ask, (checker, tell))
         parts.append(part)
         done += part.runs.height
-        if progress:
-            progress(done, None)
+        tell(part.runs.height)
     return join_logs(parts)
 
 
-def _read(path: Path, kind: str, ask: Ask, checker: Checker | None) -> Logged:
-    builder = Builder()
-    for record in READERS[kind].read(path, ask.options):
+def _tell(progress: Progress | None, before: int, done: int) -> None:
+    if progress is not None:
+        progress(before + done, None)
+
+
+def _read(path: Path, kind: str, ask: Ask, over: tuple[Checker | None, Callable[[int], None]]) -> Logged:
+    builder, (checker, tell) = Builder(), over
+    for i, record in enumerate(READERS[kind].read(path, ask.options)):
         steps, judge = judged(record, f"{path}:{record.line}" if record.line else str(path), checker)
         builder.add(record, steps, judge)
+        if i % TOLD_EVERY == 0:
+            tell(i)
     return builder.finish()
 
 

@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from deadreckon.contracts import Reading
+from deadreckon.contracts import OnError, Reading, Stop
 from deadreckon.errors import BadOption
 from deadreckon.instruments import (
+    INSTRUMENTS,
     OUTCOME_INSTRUMENTS,
     Outcomes,
     horizon_doubling,
     horizon_trend,
+    read,
     read_outcomes,
 )
 from deadreckon.logs.tables import LENGTH, Logged
@@ -21,7 +23,8 @@ from deadreckon.logs.tables import LENGTH, Logged
 PLAIN = ("success_rate", "pass_hat_k", "pass_at_k", "pass_hat_k_gap")
 BY_LENGTH = tuple(name for name in OUTCOME_INSTRUMENTS if name not in PLAIN)
 BOUNDED = ("success_rate", "time_horizon_50", "time_horizon_80", "pass_hat_k")
-PREFERRED = ("minutes", "steps", "tokens", "seconds")
+CLAIMS = ("brier", "ece_debiased", "overconfidence", "auroc", "aurc")
+OF_A_RUN = ("steps", "tokens", "seconds")  # lengths of what a run did, not of its item: taken only when asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +36,14 @@ class Lengths:
 
     @classmethod
     def chosen(cls, logged: Logged, asked: str) -> Lengths:
-        """The unit asked for, or the first in which all runs of an item have one length. BadOption: no such unit."""
+        """The unit asked for, or the first that belongs to items. BadOption: no such unit."""
         if asked and asked not in logged.units:
             raise BadOption(f"--length {asked}: runs have a length in {', '.join(logged.units) or 'no unit'}")
-        units = [asked] if asked else sorted(logged.units, key=lambda u: PREFERRED.index(u) if u in PREFERRED else -1)
-        for unit in units:
-            one = logged.runs.group_by("item").agg(pl.col(LENGTH + unit).drop_nulls().n_unique())[LENGTH + unit]
-            if one.max() == 1 and one.min() == 1:
-                return cls(unit)
-        return cls(asked, median=True) if asked else cls()
+        for unit in [asked] if asked else [unit for unit in logged.units if unit not in OF_A_RUN]:
+            lengths = pl.col(LENGTH + unit).filter(pl.col(LENGTH + unit) > 0)
+            several = logged.runs.group_by("item").agg(lengths.n_unique().alias("n"))["n"].max()
+            return cls(unit, median=several != 1)
+        return cls()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class OutcomeGroups:
     """The outcomes of every group: scored runs, and the same with the unscored counted as failed and as succeeded."""
 
     names: tuple[str, ...]
-    tables: tuple[pl.DataFrame, ...]  # scored runs: item, family, weight, success
+    tables: tuple[pl.DataFrame, ...]  # scored runs: item, family, weight, success, confidence
     seen: tuple[Outcomes, ...]
     failed: tuple[Outcomes, ...]  # empty where every run is scored
     succeeded: tuple[Outcomes, ...]
@@ -81,13 +83,16 @@ def _filled(part: pl.DataFrame, value: float) -> pl.DataFrame:
 
 
 def _table(logged: Logged, by: str, lengths: Lengths) -> pl.DataFrame:
-    length = pl.col(LENGTH + lengths.unit) if lengths.unit else pl.lit(None, pl.Float64)
-    if lengths.median:
-        length = length.median().over("item")
+    length = pl.lit(None, pl.Float64)
+    if lengths.unit:
+        run = pl.col(LENGTH + lengths.unit)
+        length = run.filter(run > 0).median().over("item")
     group = pl.col(by) if by else pl.lit("")
-    return logged.runs.select(
-        "item", "family", "weight", "success", "released", group=group, model=group, length=length
+    table = logged.runs.select(
+        "item", "family", "weight", "success", "released", "confidence", group=group, model=group, length=length
     )
+    one_date = pl.col("released").n_unique().over("group") == 1
+    return table.with_columns(released=pl.when(one_date).then("released"))
 
 
 def outcome_readings(groups: OutcomeGroups) -> list[Reading]:
@@ -96,6 +101,7 @@ def outcome_readings(groups: OutcomeGroups) -> list[Reading]:
     for i, (name, seen) in enumerate(zip(groups.names, groups.seen, strict=True)):
         names = (*PLAIN[:1], *(BY_LENGTH if groups.lengths.unit else ()), *PLAIN[1:])
         found += [replace(_noted(OUTCOME_INSTRUMENTS[n](seen), groups), by=name) for n in names]
+        found += [replace(reading, by=name) for reading in _claims(groups.tables[i])]
         for word, bound in (("failed", groups.failed), ("succeeded", groups.succeeded)):
             if bound:
                 found += [replace(reading, by=name) for reading in _bounds(bound[i], word, groups.lengths)]
@@ -103,6 +109,16 @@ def outcome_readings(groups: OutcomeGroups) -> list[Reading]:
     if groups.lengths.unit and len(dated) > 1:
         found += [take(dated) for take in _TRENDS]
     return found
+
+
+def _claims(table: pl.DataFrame) -> list[Reading]:
+    """What runs said of their own answers, against plain successes and failures."""
+    rows = table.filter(pl.col("confidence").is_not_null() & pl.col("success").is_in([0.0, 1.0])).select(
+        "item", "family", "weight", "confidence", t=pl.lit(0), stop=pl.lit(Stop.DONE.value),
+        rollout=pl.int_range(pl.len()).over("item"),
+        event=pl.when(pl.col("success") == 1).then(pl.lit("right")).otherwise(pl.lit("slip")),
+    )  # fmt: skip
+    return [INSTRUMENTS[name](read(rows, OnError.STOP.value)) for name in CLAIMS] if rows.height else []
 
 
 _TRENDS: tuple[Callable[[Sequence[Outcomes]], Reading], ...] = (horizon_trend, horizon_doubling)

@@ -46,7 +46,7 @@ def more(
             "judged steps would give hazard, shape and recovery: --checker module:function judges messages, --ok COLUMN"
             " names a table's verdicts"
         )
-    if logged.unjudged:
+    if logged.unjudged and steps:
         told.append(
             f"{_count(logged.unjudged, 'step')} without a verdict left out: steps are numbered over judged ones"
         )
