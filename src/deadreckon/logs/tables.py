@@ -155,9 +155,7 @@ def join_logs(parts: Iterable[Logged]) -> Logged:
     named = joined.filter(pl.col("repeat") != "").select("model", "world", "item", "repeat")
     again = named.height - named.n_unique()
     if again:
-        notes[f"{again} run(s) bear the model, item and repeat of another: counted as further repeats of the item"] = (
-            None
-        )
+        notes[f"{again} run(s) bear the model, item and repeat of another: counted as further repeats"] = None
     rows = pl.concat(steps, how="diagonal")
     return Logged(_numbered(joined), rows, unjudged, tuple(sorted(judges)), tuple(notes))
 
