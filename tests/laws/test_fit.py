@@ -26,6 +26,7 @@ from deadreckon.report.fit import fit_json
 from deadreckon.rollouts.export import table_bytes
 from deadreckon.schema import COLUMNS, json_schema
 from deadreckon.studies.fit import Ask, fit
+from deadreckon.studies.names import names
 
 ROOT = Path(__file__).parents[2]
 
@@ -124,7 +125,8 @@ def test_two_models_in_one_table_are_two_groups_unasked(tmp_path: Path) -> None:
     found = fit(Ask((steps(tmp_path / "a.csv", ("left", "right")),)))
     assert found.groups == ("left", "right")
     assert "by 2 models" in found.allows
-    assert {r.by for r in found.readings} == {"left", "right", "left - right: hazard"}
+    pairs = {"left - right: hazard", "left - right: share on track after 8 steps"}
+    assert {r.by for r in found.readings} == {"left", "right"} | pairs
 
 
 # --- The answer -----------------------------------------------------------------------------------------
@@ -148,7 +150,7 @@ def test_every_sentence_is_bound_to_readings_and_gives_their_figures(tmp_path: P
     for said in told["summary"]:
         bound = [told["readings"][place] for place in said["readings"]]
         known = [reading[end] for reading in bound for end in ("value", "low", "high") if reading[end] is not None]
-        allowed = {f"{value:.{digits}g}" for value in known for digits in (2, 3)} | {"1"}  # "constant is 1"
+        allowed = {f"{value:.{digits}g}" for value in known for digits in (2, 3)} | {"1", "8"}  # constant is 1, 8 steps
         figures = re.findall(r"-?\d+\.?\d*(?:e-?\d+)?", said["text"].partition(": ")[2])
         assert figures
         assert set(figures) <= allowed, said["text"]
@@ -156,10 +158,17 @@ def test_every_sentence_is_bound_to_readings_and_gives_their_figures(tmp_path: P
 
 
 def test_readings_bear_the_names_of_measure(tmp_path: Path) -> None:
-    from deadreckon.studies.names import names
-
-    found = fit(Ask((steps(tmp_path / "a.csv", ("left", "right")),)))
-    assert {r.quantity for r in found.readings} <= set(names("readings"))
+    rows = ["item,model,minutes,passed,cut,released"]
+    rows += [
+        f"t{i},{m},{2 ** (i % 5)},{i % 3 % 2},{int(i % 9 == 0)},2025-0{m}-01" for i in range(60) for m in (1, 2, 3)
+    ]
+    (tmp_path / "b.csv").write_text("\n".join(rows))
+    columns = {"success": "passed", "length": "minutes", "censored": "cut"}
+    for ask in (
+        Ask((steps(tmp_path / "a.csv", ("left", "right")),)),
+        Ask((tmp_path / "b.csv",), Options(columns=columns)),
+    ):
+        assert {r.quantity for r in fit(ask).readings} <= set(names("readings"))
 
 
 # --- Records of other tools -----------------------------------------------------------------------------

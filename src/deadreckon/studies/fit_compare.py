@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import combinations
+from functools import partial
+from itertools import combinations, product
 from typing import TypeVar
 
 import polars as pl
 
 from deadreckon.contracts import Reading
-from deadreckon.instruments import compare_arms, hazard_score, holm, log_rank, table_score
+from deadreckon.instruments import compare_arms, hazard_score, holm, log_rank, occupancy_score, table_score
 from deadreckon.instruments.compare import COMPARISONS
 from deadreckon.instruments.scores import Score
 from deadreckon.studies.fit_outcomes import OutcomeGroups
@@ -21,11 +22,18 @@ MOST_PAIRS = 15  # more groups than that makes: each with the first
 
 
 def comparisons(steps: Sequence[StepGroup], outcomes: OutcomeGroups | None) -> list[Reading]:
-    """Hazards of first errors, and success, of every pair of groups; p-values adjusted over the pairs (Holm)."""
+    """Every pair of groups: hazards of first errors, share on track at the last step both reach, success.
+
+    p-values are adjusted over the pairs (Holm), one family a kind.
+    """
     found: list[Reading] = []
     for a, b in _pairs(steps):
         pair = [*compare_arms(a.arm, b.arm, hazard_score), log_rank(a.arm, b.arm)]
         found += [replace(r, by=f"{a.name} - {b.name}: hazard") for r in pair]
+        if a.goes_on and b.goes_on:
+            n = min(int(a.arm.length.max()), int(b.arm.length.max()))
+            pair = compare_arms(a.arm, b.arm, partial(occupancy_score, n=n))
+            found += [replace(r, by=f"{a.name} - {b.name}: share on track after {n} steps") for r in pair]
     if outcomes is not None:
         for (one, ours), (other, theirs) in _pairs(list(zip(outcomes.names, outcomes.tables, strict=True))):
             pair = [comparison(_score(ours), _score(theirs)) for comparison in COMPARISONS.values()]
@@ -47,8 +55,10 @@ def _score(table: pl.DataFrame) -> Score:
 
 def _adjusted(readings: list[Reading]) -> list[Reading]:
     """The p-values of one test as a family over the pairs."""
-    for quantity, kind in ((q, k) for q in ("p_difference", "p_log_rank") for k in ("hazard", "success")):
-        at = [i for i, r in enumerate(readings) if r.quantity == quantity and r.by.endswith(kind)]
+    for quantity, kind in (
+        (q, k) for q in ("p_difference", "p_log_rank") for k in (": hazard", ": success", ": share")
+    ):
+        at = [i for i, r in enumerate(readings) if r.quantity == quantity and kind in r.by]
         if len(at) > 1:
             for i, reading in zip(at, holm([readings[i] for i in at]), strict=True):
                 readings[i] = reading

@@ -219,7 +219,7 @@ def _headline(found: Found, who: str) -> Said | None:
     return _time_horizon(found, who) or _horizon(found, who) or _success(found, who)
 
 
-SENTENCES_EACH: tuple[Sentence, ...] = (_headline, _recovery, _constancy, _bounds)
+SENTENCES_EACH: tuple[Sentence, ...] = (_headline, _recovery, _constancy, _items, _bounds)
 
 
 def _trend(found: Found) -> Said | None:
@@ -238,7 +238,7 @@ def _compared(readings: Sequence[Reading], by: str) -> Said | None:
     shown = f"difference {_value(gap)}"
     if math.isnan(p.value):
         return Said(f"{pair}: {what}, {shown}, not tested.", (gap, p))
-    word = "not shown to differ" if p.value >= ALPHA else "differs"
+    word = "is not shown to differ" if p.value >= ALPHA else "differs"
     holm = ", Holm over the pairs" if "Holm" in p.method else ""
     return Said(f"{pair}: {what} {word}, {shown} (p = {p.value:.2g}{holm}; {gap.method.partition(', ')[0]}).", (gap, p))
 

@@ -10,6 +10,7 @@ from deadreckon.models import ABOUT, model_names
 from deadreckon.models.cards import shipped_line, shipped_names
 from deadreckon.scaffolds import scaffold_lines
 from deadreckon.studies import STUDIES
+from deadreckon.studies.fit_outcomes import BOUNDED
 from deadreckon.train.recipes import parse_recipe, recipe_names, recipe_text
 from deadreckon.worlds import load_world, world_names
 
@@ -45,6 +46,7 @@ PAIRED = (
     "p_anytime_difference",
     *(f"{kind}_{law}" for kind in ("prediction_error", "log_score", "brier_score") for law in FITS),
     "half_life",
+    *(f"{name}_if_cut_{end}" for name in BOUNDED for end in ("failed", "succeeded")),
     "horizon_trend",
     "horizon_doubling",
 )
