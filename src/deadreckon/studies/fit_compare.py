@@ -55,9 +55,7 @@ def _score(table: pl.DataFrame) -> Score:
 
 def _adjusted(readings: list[Reading]) -> list[Reading]:
     """The p-values of one test as a family over the pairs."""
-    for quantity, kind in (
-        (q, k) for q in ("p_difference", "p_log_rank") for k in (": hazard", ": success", ": share")
-    ):
+    for quantity, kind in product(("p_difference", "p_log_rank"), (": hazard", ": success", ": share")):
         at = [i for i, r in enumerate(readings) if r.quantity == quantity and kind in r.by]
         if len(at) > 1:
             for i, reading in zip(at, holm([readings[i] for i in at]), strict=True):
