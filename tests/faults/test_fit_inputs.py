@@ -39,7 +39,7 @@ def refused(asked: Ask) -> str:
         ("item,ok\na,yes\nb,0.5\n", "row 2: ok is '0.5'"),
         ("item,ok\na,yes\n,no\n", "row 2: item is empty, it must be the name of the task"),
         ("item,step,ok\na,1,yes\na,1.5,no\n", "row 2: step is '1.5', it must be a whole number"),
-        ("item,step,ok\na,1,yes\na,,no\n", "row 2: no step number"),
+        ("item,step,ok\na,1,yes\na,,no\n", "row 2: step is empty, it must be there: number every step"),
         (
             "item,step,ok\na,1,yes\na,1,no\n",
             "item 'a', rollout '', step 1 stands twice: name the column",

@@ -7,23 +7,26 @@ A column that bears the word's own name need not be named, and neither need thos
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import polars as pl
 
-from deadreckon.contracts import ERRORS, Event, Stop
+from deadreckon.contracts import ERRORS, Event, Forced, Stop
 from deadreckon.errors import BadLog, UnknownName
 from deadreckon.logs.cells import ROW, cells, header
 from deadreckon.logs.record import Options
 from deadreckon.logs.tables import LENGTH, RUNS, STEPS, Logged
 from deadreckon.logs.words import MISSING, SAID, VERDICTS
 
+NO_ROW = "no row below the names of its columns"
 KEYS = ("model", "world", "family", "item", "repeat")
 STEP_WORDS = ("item", "rollout", "step", "ok", "event", "on_track", "family", "weight", "by", "censored", "stop",
               "fault_code", "confidence", "logp", "tokens", "fix", "forced")  # fmt: skip
 OUTCOME_WORDS = ("item", "rollout", "length", "success", "family", "weight", "by", "censored", "released", "confidence")
 OTHER_NAMES = {"by": ("model",), "step": ("t",), "on_track": ("true_state",)}  # a word's column where not named so
+OF_A_STEP = ("step", "ok", "on_track", "event", "confidence", "logp", "tokens", "fix", "forced")
+WHOSE = pl.Enum(["", *(whose.value for whose in Forced)])
 TEXTS = ("event", "stop", "fault_code", "forced", "released")
 NUMBERS = ("length", "weight", "confidence", "logp", "tokens", "step")
 VERDICT_WORDS = ("ok", "success", "on_track", "censored", "fix")
@@ -44,6 +47,7 @@ RULES: Mapping[str, tuple[pl.Expr, str]] = {  # of a value that is there
     "logp": (pl.col("logp") <= 0, "a natural logarithm of a probability, 0 or less"),
     "tokens": ((pl.col("tokens") >= 0) & (pl.col("tokens") < 2**31), "0 or more"),
     "event": (pl.col("event").is_in([e.value for e in Event]), f"one of {', '.join(Event)}"),
+    "forced": (pl.col("forced").is_in([f.value for f in Forced]), f"one of {', '.join(Forced)}, or empty"),
     "stop": (pl.col("stop").is_in([s.value for s in Stop]), f"one of {', '.join(Stop)}"),
     "released": (pl.col("released").str.to_date("%Y-%m-%d", strict=False).is_not_null(), "a date such as 2025-03-19"),
 }
@@ -52,11 +56,13 @@ RULES: Mapping[str, tuple[pl.Expr, str]] = {  # of a value that is there
 def read_columns(path: Path, options: Options) -> Logged:
     """A table as runs and judged steps. BadLog: a column is missing, or a cell holds what it cannot (the row shown)."""
     names = _names(path, header(path, options.caps), options.columns)
-    batches = [_typed(path, batch, names) for batch in cells(path, names, options.caps)]
-    rows = pl.concat(batches) if batches else pl.DataFrame()
-    if rows.is_empty():
-        raise BadLog(f"{path}: no row below the names of its columns")
-    return _of_steps(path, rows) if "ok" in rows.columns else _of_outcomes(rows, names.get("length", ""))
+    batches = (_typed(path, batch, names) for batch in cells(path, names, options.caps))
+    if "ok" in names or "event" in names:
+        return _of_steps(path, batches)
+    rows = [_small(batch) for batch in batches]
+    if not rows:
+        raise BadLog(f"{path}: {NO_ROW}")
+    return _of_outcomes(pl.concat(rows), names.get("length", ""))
 
 
 def _names(path: Path, there: list[str], given: Mapping[str, str]) -> dict[str, str]:
@@ -100,7 +106,7 @@ def _typed(path: Path, batch: pl.DataFrame, names: Mapping[str, str]) -> pl.Data
         values.append((~pl.col("event").is_in([e.value for e in ERRORS])).cast(pl.Float64).alias("ok"))
     typed = batch.with_columns(values)
     _check(path, batch, typed, names, known)
-    return _small(typed, names)
+    return typed
 
 
 def _check(
@@ -112,6 +118,9 @@ def _check(
         if word == "item":
             bad = ~there["item"]
             rule = "the name of the task: every row needs one"
+        elif word == "step" and not there["step"].all():
+            bad = ~there["step"]
+            rule = "there: number every step, or leave --step out for file order"
         elif fine is None:
             continue
         else:
@@ -129,65 +138,79 @@ def _shown(cell: object) -> str:
     return "empty" if cell is None else repr(str(cell)[:40])
 
 
-def _small(typed: pl.DataFrame, names: Mapping[str, str]) -> pl.DataFrame:
-    """The columns of KEYS as codes, numbers as small as they can be."""
+def _small(typed: pl.DataFrame) -> pl.DataFrame:
+    """KEYS by the names of a run, numbers as small as they can be, `event` and `forced` as codes."""
     keys = {"model": "by", "family": "family", "item": "item", "repeat": "repeat"}
     there = set(typed.columns)
     columns = [
-        (pl.col(old).fill_null("").str.strip_chars() if old in there else pl.lit("")).cast(pl.Categorical).alias(new)
+        (pl.col(old).fill_null("").str.strip_chars() if old in there else pl.lit("")).alias(new)
         for new, old in keys.items()
     ]
-    flags = [pl.col(w).cast(pl.Boolean).alias(w) for w in ("ok", "on_track", "censored", "fix") if w in there]
-    kept = [pl.col(w) for w in ("success", "length", "weight", "confidence", "logp", *TEXTS) if w in there]
+    flags = [pl.col(w).cast(pl.Boolean) for w in ("ok", "on_track", "censored", "fix") if w in there]
+    kept = [pl.col(w) for w in ("success", "length", "weight", "confidence", "logp", "stop", "fault_code", "released")
+            if w in there]  # fmt: skip
     whole = [pl.col(w).cast(pl.Int32) for w in ("step", "tokens") if w in there]
-    return typed.select(pl.col(ROW), *columns, pl.lit("").cast(pl.Categorical).alias("world"), *flags, *kept, *whole)
+    words = [pl.col(w).cast(dtype) for w, dtype in (("event", STEPS["event"]), ("forced", WHOSE)) if w in there]
+    return typed.select(*columns, pl.lit("").alias("world"), *flags, *kept, *whole, *words)
 
 
-def _of_steps(path: Path, rows: pl.DataFrame) -> Logged:
-    """Runs and steps; a row without a verdict is no step."""
-    ends = [
-        pl.col("weight").first() if "weight" in rows.columns else pl.lit(1.0).alias("weight"),
-        pl.col("fault_code").drop_nulls().last() if "fault_code" in rows.columns else pl.lit(None).alias("fault_code"),
-        _stop(rows).alias("stop"),
-    ]
-    runs = rows.group_by(KEYS, maintain_order=True).agg(ends).with_row_index("run")
-    order = "step" if "step" in rows.columns else ROW
-    steps = rows.join(runs.select("run", *KEYS), on=KEYS, how="left", maintain_order="left").sort("run", order)
-    if order == "step":
-        _check_steps(path, steps)
+def _of_steps(path: Path, batches: Iterable[pl.DataFrame]) -> Logged:
+    """Runs and steps; a row without a verdict is no step. What is kept of a row is small: its run's names are not."""
+    rows, parts = [], []
+    for batch in map(_small, batches):
+        keyed = batch.with_columns(key=pl.struct(KEYS).hash())
+        parts.append(_per_run(keyed))
+        rows.append(keyed.select("key", *(word for word in OF_A_STEP if word in keyed.columns)))
+    if not rows:
+        raise BadLog(f"{path}: {NO_ROW}")
+    runs = _per_run(pl.concat(parts)).with_row_index("run")
+    if runs.select(KEYS).n_unique() < runs.height:
+        raise BadLog(f"{path}: two runs have the same hash: split the file")
+    steps = pl.concat(rows).join(runs.select("key", "run"), on="key", how="left", maintain_order="left").drop("key")
+    rows.clear()
+    steps = steps.sort("run", *(["step"] if "step" in steps.columns else []), maintain_order=True)
+    if "step" in steps.columns:
+        _check_steps(path, steps, runs)
+    return _judged(_as_runs(_with_stop(runs)), steps)
+
+
+def _per_run(rows: pl.DataFrame) -> pl.DataFrame:
+    """A row a run: its names, its weight, and how it ended."""
+    last = [pl.col(word).drop_nulls().last() for word in ("stop", "fault_code") if word in rows.columns]
+    cut = [pl.col("censored").any(ignore_nulls=True)] if "censored" in rows.columns else []
+    weight = [pl.col("weight").first()] if "weight" in rows.columns else []
+    return rows.group_by("key", maintain_order=True).agg(pl.col(KEYS).first(), *weight, *last, *cut)
+
+
+def _with_stop(runs: pl.DataFrame) -> pl.DataFrame:
+    if "stop" in runs.columns or "censored" not in runs.columns:
+        return runs
+    return runs.with_columns(stop=pl.when("censored").then(pl.lit(Stop.CUT.value)).otherwise(pl.lit(Stop.DONE.value)))
+
+
+def _judged(runs: pl.DataFrame, steps: pl.DataFrame) -> Logged:
     judged = steps.filter(pl.col("ok").is_not_null())
     unjudged = steps.height - judged.height
     if "event" in steps.columns:
         unjudged = 0  # a null event of a step table is a step that never happened
-    state = pl.coalesce("on_track", "ok") if "on_track" in rows.columns else pl.col("ok")
-    event = (
-        pl.col("event") if "event" in rows.columns else pl.when("ok").then(pl.lit("right")).otherwise(pl.lit("slip"))
+    state = pl.coalesce("on_track", "ok") if "on_track" in steps.columns else pl.col("ok")
+    event = pl.when("ok").then(pl.lit(Event.RIGHT.value)).otherwise(pl.lit(Event.SLIP.value))
+    found = judged.with_columns(
+        t=pl.int_range(pl.len(), dtype=pl.Int32).over("run"),
+        event=pl.col("event") if "event" in steps.columns else event.cast(STEPS["event"]),
+        true_state=state,
     )
-    shown = judged.with_columns(
-        t=pl.int_range(pl.len(), dtype=pl.Int32).over("run"), event=event.cast(STEPS["event"]), true_state=state
-    ).select([name for name in (*STEPS, "fix", "forced") if name in (*judged.columns, "t", "event", "true_state")])
-    return Logged(_as_runs(runs), shown, unjudged, ("verdicts in the table",))
+    kept = [name for name in (*STEPS, "fix", "forced") if name in found.columns]
+    return Logged(runs, found.select(kept), unjudged, ("verdicts in the table",))
 
 
-def _stop(rows: pl.DataFrame) -> pl.Expr:
-    if "stop" in rows.columns:
-        return pl.col("stop").drop_nulls().last()
-    if "censored" in rows.columns:
-        cut = pl.col("censored").any(ignore_nulls=True)
-        return pl.when(cut).then(pl.lit(Stop.CUT.value)).otherwise(pl.lit(Stop.DONE.value))
-    return pl.lit(None, pl.String)
-
-
-def _check_steps(path: Path, steps: pl.DataFrame) -> None:
+def _check_steps(path: Path, steps: pl.DataFrame, runs: pl.DataFrame) -> None:
     twice = steps.filter((pl.col("step") == pl.col("step").shift(1)) & (pl.col("run") == pl.col("run").shift(1)))
-    if steps["step"].null_count():
-        row = steps.filter(pl.col("step").is_null()).row(0, named=True)
-        raise BadLog(f"{path}: row {row[ROW]}: no step number: number every step, or leave --step out for file order")
     if twice.height:
-        row = twice.row(0, named=True)
-        where = f"item {row['item']!r}, rollout {row['repeat']!r}, step {row['step']}"
+        step, run = twice["step"][0], runs.row(twice["run"][0], named=True)
+        where = f"item {run['item']!r}, rollout {run['repeat']!r}, step {step}"
         remedy = "name the column that tells runs apart with --rollout, or models with --by"
-        raise BadLog(f"{path}: row {row[ROW]}: {where} stands twice: {remedy}")
+        raise BadLog(f"{path}: {where} stands twice: {remedy}")
 
 
 def _of_outcomes(rows: pl.DataFrame, unit: str) -> Logged:

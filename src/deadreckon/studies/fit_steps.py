@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from deadreckon.contracts import OnError, Reading, Stop
+from deadreckon.contracts import Event, OnError, Reading, Stop
 from deadreckon.errors import NotEstimable
 from deadreckon.instruments import INSTRUMENTS, OUTCOME_INSTRUMENTS, Arm, half_life, outcomes_of, read
 from deadreckon.logs.tables import Logged
@@ -69,15 +69,16 @@ def _codes(items: pl.Series) -> pl.Series:
 
 
 def _group(name: str, table: pl.DataFrame) -> StepGroup:
-    last = pl.col("t") == pl.col("t").max().over("run")
-    table = table.with_columns(pl.when(last).then(pl.col("stop")).alias("stop"), pl.col("event").cast(pl.String)).drop(
-        "run"
-    )
-    right = pl.col("event").is_in(["right", "mend"])
+    """table: sorted by (run, t). What is empty throughout is dropped: a table of logs is long."""
+    last = (pl.col("run") != pl.col("run").shift(-1)).fill_null(value=True)
+    right = pl.col("event").is_in([Event.RIGHT.value, Event.MEND.value])
+    run = table.group_by("run").agg(end=pl.col("t").max(), first=pl.col("t").filter(~right).min())
+    after = bool((run["end"] > run["first"]).any())
     states_known = bool(table.select((right != pl.col("true_state")).any()).item())
-    wrong = (~right).cast(pl.Int8).cum_max().over("item", "rollout", order_by="t")
-    after = table.select((wrong.shift(1).over("item", "rollout", order_by="t") == 1).any()).item()
-    return StepGroup(name, read(table, (OnError.ACCEPT if after else OnError.STOP).value), states_known)
+    idle = [name for name, value in (("family", ""), ("weight", 1.0)) if (table[name] == value).all()]
+    ends = pl.when(last).then(pl.col("stop")) if table["stop"].null_count() < table.height else pl.lit(None, pl.String)
+    rule = OnError.ACCEPT if after else OnError.STOP
+    return StepGroup(name, read(table.with_columns(stop=ends).drop("run", *idle), rule.value), states_known)
 
 
 def step_readings(group: StepGroup, *, own_end: bool) -> list[Reading]:
