@@ -201,7 +201,7 @@ def _judged(runs: pl.DataFrame, steps: pl.DataFrame) -> Logged:
         true_state=state,
     )
     kept = [name for name in (*STEPS, "fix", "forced") if name in found.columns]
-    return Logged(runs, found.select(kept), unjudged, ("verdicts in the table",))
+    return Logged(runs, found.select(kept), unjudged, ("the table",))
 
 
 def _check_steps(path: Path, steps: pl.DataFrame, runs: pl.DataFrame) -> None:

@@ -10,7 +10,7 @@ from deadreckon.contracts import nan
 from deadreckon.logs.checker import check_run
 from deadreckon.logs.record import Checker, Message, Record, Step
 
-LOGGED, CHECKED = "verdicts in the log", "your checker"
+LOGGED, CHECKED = "the log", "your checker"
 DEFAULT = "default rules (wrong = its tool call failed, or its command left with a code other than 0)"
 
 NEAR = 400  # characters at either end of a tool's answer that are searched
@@ -25,7 +25,7 @@ def judged(record: Record, place: str, checker: Checker | None = None) -> tuple[
     if checker is not None:
         return [Step(ok) for ok in check_run(checker, record, place)], CHECKED
     if record.steps:
-        return record.steps, f"{LOGGED} ({record.judged_by})" if record.judged_by else LOGGED
+        return record.steps, f"{LOGGED}'s {record.judged_by}" if record.judged_by else LOGGED
     steps = by_default(record.messages)
     return steps, DEFAULT if any(step.ok is not None for step in steps) else ""
 

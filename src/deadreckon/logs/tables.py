@@ -160,6 +160,11 @@ def join_logs(parts: Iterable[Logged]) -> Logged:
     return Logged(_numbered(joined), rows, unjudged, tuple(sorted(judges)), tuple(notes))
 
 
+def group_of(by: str) -> pl.Expr:
+    """The name of a run's group by a column of runs; "" = no groups."""
+    return pl.when(pl.col(by) == "").then(pl.lit("(not named)")).otherwise(pl.col(by)) if by else pl.lit("")
+
+
 def step_table(logged: Logged) -> pl.DataFrame:
     """The step table of joined logs: columns of schema.py, items by name; a run without a judged step has no row."""
     runs = logged.runs.drop("confidence", "repeat", "success", "released")

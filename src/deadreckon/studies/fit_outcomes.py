@@ -18,7 +18,7 @@ from deadreckon.instruments import (
     read,
     read_outcomes,
 )
-from deadreckon.logs.tables import LENGTH, Logged
+from deadreckon.logs.tables import LENGTH, Logged, group_of
 
 PLAIN = ("success_rate", "pass_hat_k", "pass_at_k", "pass_hat_k_gap")
 BY_LENGTH = tuple(name for name in OUTCOME_INSTRUMENTS if name not in PLAIN)
@@ -87,7 +87,7 @@ def _table(logged: Logged, by: str, lengths: Lengths) -> pl.DataFrame:
     if lengths.unit:
         run = pl.col(LENGTH + lengths.unit)
         length = run.filter(run > 0).median().over("item")
-    group = pl.col(by) if by else pl.lit("")
+    group = group_of(by)
     table = logged.runs.select(
         "item", "family", "weight", "success", "released", "confidence", group=group, model=group, length=length
     )

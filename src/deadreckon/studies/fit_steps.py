@@ -10,7 +10,7 @@ import polars as pl
 from deadreckon.contracts import Event, OnError, Reading, Stop
 from deadreckon.errors import NotEstimable
 from deadreckon.instruments import INSTRUMENTS, OUTCOME_INSTRUMENTS, Arm, half_life, outcomes_of, read
-from deadreckon.logs.tables import Logged
+from deadreckon.logs.tables import Logged, group_of
 
 ERROR_PROCESS = (
     "survival", "horizon_50", "horizon_80", "hazard", "hazard_piecewise", "step_error", "free_running_error",
@@ -50,7 +50,7 @@ def step_groups(logged: Logged, by: str) -> list[StepGroup]:
     if logged.steps.is_empty():
         return []
     runs = logged.runs.select(
-        "run", "family", "weight", "stop", group=pl.col(by) if by else pl.lit(""),
+        "run", "family", "weight", "stop", group=group_of(by),
         item=_codes(logged.runs["item"]),
     ).with_columns(rollout=pl.int_range(pl.len(), dtype=pl.Int32).over("group", "item"))  # fmt: skip
     found = []

@@ -16,6 +16,7 @@ from deadreckon.studies.study import Said
 MOST = 10  # sentences
 PAIRS_TOLD = 3  # of them about pairs of groups
 ALPHA = 0.05
+TINY = 1e-9  # below it an end of an interval is shown as ~0
 
 
 # --- The first line -------------------------------------------------------------------------------------
@@ -189,6 +190,8 @@ def _repeats(found: Found, who: str) -> Said | None:
     told = f"{who}two runs of an item both succeed in {_value(both)} of the cases"
     if gap is None or math.isnan(gap.value) or math.isnan(gap.low):
         return Said(f"{told}.", (both,))
+    if gap.low <= 0:
+        return Said(f"{told}; items are not shown to be unequal in that (gap {_value(gap)}).", (both, gap))
     return Said(f"{told}, {_value(gap)} more than independent runs of equal items would.", (both, gap))
 
 
@@ -196,7 +199,7 @@ def _bounds(found: Found, who: str) -> Said | None:
     for name, what in (("survival", "survival to the last step followed"), ("success_rate", "the success rate")):
         ends = [found.get(f"{name}_if_cut_{word}") for word in ("failed", "survived", "succeeded")]
         low, high = ends[0], ends[1] or ends[2]
-        if low and high and math.isfinite(low.value) and math.isfinite(high.value):
+        if low and high and low.value < high.value:
             told = f"whatever the runs that were cut would have done, {what} lies between"
             return Said(f"{who}{told} {low.value:.3g} and {high.value:.3g}.", (low, high))
     return None
@@ -252,4 +255,6 @@ def _value(reading: Reading) -> str:
 
 
 def _number(value: float) -> str:
-    return "∞" if math.isinf(value) else f"{value:.3g}"
+    if math.isinf(value):
+        return "∞"
+    return "~0" if 0 < abs(value) < TINY else f"{value:.3g}"
