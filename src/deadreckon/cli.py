@@ -63,6 +63,7 @@ class Kind(StrEnum):
     SCAFFOLDS = "scaffolds"
     STUDIES = "studies"
     RECIPES = "recipes"
+    FORMATS = "formats"
     READINGS = "readings"
 
 
@@ -261,7 +262,7 @@ app.command()(export)
 
 @app.command(name="list")
 def list_(kind: Annotated[Kind | None, typer.Argument(help="What to list; everything by default.")] = None) -> None:
-    """List worlds, models, scaffolds, studies, recipes and readings by name."""
+    """List worlds, models, scaffolds, studies, recipes, formats of logs and readings by name."""
     from deadreckon.studies.names import names
 
     for one in [kind] if kind else list(Kind):

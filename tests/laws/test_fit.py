@@ -129,6 +129,31 @@ def test_two_models_in_one_table_are_two_groups_unasked(tmp_path: Path) -> None:
     assert {r.by for r in found.readings} == {"left", "right"} | pairs
 
 
+PEAK = """
+import resource, sys
+from pathlib import Path
+from deadreckon.logs.record import Options
+from deadreckon.studies.fit import Ask, read_logs
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+before = peak()
+print(read_logs(Ask((Path(sys.argv[1]),))).steps.height, peak() - before)
+"""
+
+
+def test_a_long_file_is_never_held(tmp_path: Path) -> None:
+    """130 MiB of text beside 60,000 verdicts: what is held grows with the steps, not with the text."""
+    path, text = tmp_path / "long.jsonl", "x" * 2400
+    with path.open("w") as file:
+        for i in range(60_000):
+            row = {"item": i % 1000, "rollout": i // 20_000, "step": i // 1000 % 20, "ok": i % 7 > 0, "text": text}
+            file.write(json.dumps(row) + "\n")
+    assert path.stat().st_size > 130 << 20
+    done = subprocess.run([sys.executable, "-c", PEAK, path], capture_output=True, text=True, check=True)
+    height, grown = map(int, done.stdout.split())
+    assert height == 60_000
+    assert grown < 80  # MiB
+
+
 # --- The answer -----------------------------------------------------------------------------------------
 
 

@@ -33,16 +33,23 @@ def log_files(path: Path, options: Options, format: str = "") -> Iterator[tuple[
     if format and format not in format_lines():
         raise UnknownName("format", format, format_lines())
     if path.is_dir():
-        found = [(file, kind) for file in _files(path, options.caps) if (kind := format_of(file, options, format))]
-        if not found:
-            raise BadLog(f"{path}: no file in it is a log that can be read: name one, with --format")
-        yield from found
+        yield from _in_folder(path, options, format)
         return
     kind = format_of(path, options, format)
     if not kind:
         known = ", ".join(format_lines())
         raise BadLog(f"{path}: not a log of a known tool: say --format ({known}), or name columns, --item and --ok")
     yield path, kind
+
+
+def _in_folder(path: Path, options: Options, format: str) -> list[tuple[Path, str]]:
+    """Tables are taken only where no file is a log of a known tool: they lie beside those as summaries."""
+    if (path / "spec.json").exists() and (path / "manifest.jsonl").exists():
+        raise BadLog(f"{path} is a run of deadreckon itself: deadreckon measure {path}, or name its parquet files")
+    found = [(file, kind) for file in _files(path, options.caps) if (kind := format_of(file, options, format))]
+    if not found:
+        raise BadLog(f"{path}: no file in it is a log that can be read: name one, with --format")
+    return [(file, kind) for file, kind in found if kind != TABLE] or found
 
 
 def format_of(path: Path, options: Options, format: str = "") -> str:

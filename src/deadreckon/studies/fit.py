@@ -123,6 +123,6 @@ def analyse(logged: Logged, ask: Ask) -> Fit:
 def _by(logged: Logged, ask: Ask) -> str:
     """The column of runs that tells groups apart; "" = all are one."""
     if ask.by:
-        column = BY.get(ask.by, "model")
-        return column if logged.runs[column].n_unique() > 1 or column == "model" else "model"
+        column = BY.get(ask.by, "model")  # a table's column of groups stands in for the model
+        return column if (logged.runs[column] != "").any() else "model"
     return "model" if logged.runs["model"].n_unique() > 1 else ""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from deadreckon.instruments import INSTRUMENTS, OUTCOME_INSTRUMENTS
 from deadreckon.instruments.predict import FITS
+from deadreckon.logs.readers import format_lines
 from deadreckon.models import ABOUT, model_names
 from deadreckon.models.cards import shipped_line, shipped_names
 from deadreckon.scaffolds import scaffold_lines
@@ -78,6 +79,7 @@ NAMES: dict[str, Callable[[], dict[str, str]]] = {
     "models": _models,
     "scaffolds": scaffold_lines,
     "studies": lambda: dict(STUDIES),
+    "formats": format_lines,
     "recipes": lambda: {name: _recipe(name) for name in recipe_names()},
     "readings": lambda: dict.fromkeys([*INSTRUMENTS, *OUTCOME_INSTRUMENTS, *PAIRED], "docs/glossary.md"),
 }
