@@ -41,6 +41,8 @@ def readings(e: float) -> tuple[Reading, ...]:
         reading("teacher_forced_error", curve(np.full(20, e), 0.02)),
         reading("occupancy", curve(0.4 + 0.6 * 0.9**STEPS, 0.03)),
         reading("occupancy_law", value=0.4),
+        reading("success_by_length", curve([0.9, 0.7, 0.4, 0.1], 0.05, [1, 2, 4, 8], "minutes")),
+        reading("pass_hat_k", curve([0.5, 0.3, 0.2], 0.05, [1, 2, 3], "k")),
         reading("kl_free_running", curve(0.02 * STEPS, 0.01)),
         reading("kl_teacher_forced", curve(np.full(20, 0.03), 0.01)),
         reading("self_conditioning", curve([0.2, 0.1, 0.02, -0.01], 0.03, [1, 2, 4, 8], "distance")),

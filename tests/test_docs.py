@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +63,30 @@ def test_the_example_of_an_instrument_prints_what_its_page_says(
     script.write_text(code)
     run_path(str(script))
     assert capsys.readouterr().out.rstrip() == said.rstrip()
+
+
+def told_by(page: Path, folder: Path) -> list[tuple[str, str, str]]:
+    """(command, output as told, output as printed) of a page: its ```python blocks run, each `$ command` after them."""
+    told = []
+    for kind, text in re.findall(r"^```(python|console)\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL):
+        if kind == "python":
+            subprocess.run([sys.executable, "-c", text], cwd=folder, check=True)
+            continue
+        command, _, said = text.partition("\n")
+        words = shlex.split(command.removeprefix("$ deadreckon "))
+        line = [sys.executable, "-m", "deadreckon.cli", *words]
+        env = os.environ | {"COLUMNS": "120"}
+        done = subprocess.run(line, cwd=folder, capture_output=True, text=True, check=True, env=env)
+        told.append((command, said, done.stdout))
+    return told
+
+
+def test_the_tutorial_on_logs_prints_what_it_says(tmp_path: Path) -> None:
+    ((_, said, printed),) = told_by(ROOT / "docs" / "your-own-logs.md", tmp_path)
+    assert said.rstrip() == printed.rstrip()
+    assert "<svg" in (tmp_path / "report.html").read_text()
+    assert run_path(str(ROOT / "docs" / "logs_picture.py"))["draw"]().startswith("<svg")
+    assert (ROOT / "docs" / "img" / "your-own-logs.svg").stat().st_size < 25_000
 
 
 def test_every_reading_has_its_page_and_every_page_its_picture_and_its_place() -> None:

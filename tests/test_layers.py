@@ -14,11 +14,12 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "src" / "deadreckon"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-BASE = {"contracts", "errors", "seeds", "specs"}
+BASE = {"contracts", "errors", "schema", "seeds", "specs"}
 SCIENCE = BASE | {"worlds", "models", "rollouts", "train", "scaffolds", "instruments", "logs", "validation"}
 MAY_IMPORT = {
     "contracts": set(),
     "errors": set(),
+    "schema": {"contracts"},
     "seeds": set(),
     "specs": {"errors"},
     "scaffolds": BASE,
@@ -32,15 +33,18 @@ MAY_IMPORT = {
     "studies": SCIENCE,
     "report": SCIENCE | {"studies"},
     "explorer": SCIENCE | {"studies", "report"},
-    "cli": SCIENCE | {"studies", "report", "explorer"},
+    "cli": SCIENCE | {"studies", "report", "explorer", "cli_logs"},
+    "cli_logs": SCIENCE | {"studies", "report"},
 }
-LATE_IMPORTS = {"cli.py"}  # `deadreckon --help` must not load what a command needs
+LATE_IMPORTS = {"cli.py", "cli_logs.py"}  # `deadreckon --help` must not load what a command needs
 LATE_OUTSIDE = {"vl_convert", "altair", "torch", "safetensors", "openai", "transformers"}  # an adapter's edge
 MANY_PARAMETERS = {
     "seeds.py:blocks",  # the seven coordinates of a draw
     "cli.py:roll",  # the options of a command
+    "cli_logs.py:fit",
 }
 LONG_FILES = {"contracts.py": 450}  # every noun that crosses layers, on one page
+STRANGERS = {"logs/checker.py"}  # the user's own function runs there, and may raise anything
 MOST_LINES_FUNCTION, MOST_LINES_FILE, MOST_PARAMETERS = 60, 300, 6
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -149,7 +153,8 @@ def test_no_bare_or_blind_except(path: Path) -> None:
             assert node.type is not None, f"line {node.lineno}: bare except"
             broad = isinstance(node.type, ast.Name) and node.type.id in ("Exception", "BaseException")
             reraises = isinstance(node.body[-1], ast.Raise) and node.body[-1].exc is None
-            assert not broad or reraises, f"line {node.lineno}: broad except that does not raise again"
+            allowed = reraises or name_of(path) in STRANGERS
+            assert not broad or allowed, f"line {node.lineno}: broad except that does not raise again"
 
 
 def test_help_loads_neither_numpy_nor_torch() -> None:

@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from deadreckon.cli_logs import export, fit
+
 app = typer.Typer(
     name="deadreckon",
     no_args_is_help=True,
@@ -61,6 +63,7 @@ class Kind(StrEnum):
     SCAFFOLDS = "scaffolds"
     STUDIES = "studies"
     RECIPES = "recipes"
+    FORMATS = "formats"
     READINGS = "readings"
 
 
@@ -253,9 +256,13 @@ def _warn(line: str) -> None:
         typer.echo(f"deadreckon: {line}", err=True)
 
 
+app.command()(fit)
+app.command()(export)
+
+
 @app.command(name="list")
 def list_(kind: Annotated[Kind | None, typer.Argument(help="What to list; everything by default.")] = None) -> None:
-    """List worlds, models, scaffolds, studies, recipes and readings by name."""
+    """List worlds, models, scaffolds, studies, recipes, formats of logs and readings by name."""
     from deadreckon.studies.names import names
 
     for one in [kind] if kind else list(Kind):

@@ -112,7 +112,7 @@ def test_every_reference_in_the_page_has_one_target(whole: Page) -> None:
 
 def test_every_drawing_is_an_image_with_a_name_and_a_description(whole: Page, synthetic_study: StudyResult) -> None:
     drawn = [attrs for tag, attrs in whole.elements if tag == "svg" and attrs.get("class") != "ground"]
-    assert len(drawn) == 6 + 2 + 2 * sum(len(r.rows) for r in synthetic_study.replays)
+    assert len(drawn) == 8 + 2 + 2 * sum(len(r.rows) for r in synthetic_study.replays)
     assert all(a["role"] == "img" and a["aria-labelledby"] and a["aria-describedby"] for a in drawn)
 
 
@@ -176,7 +176,7 @@ def test_three_replays_of_every_world_fit_into_three_megabytes(synthetic_study: 
     assert path.stat().st_size < 3_000_000
     json.loads((tmp_path / "readings.json").read_text())
     figures = sorted(p.name for p in (tmp_path / "figures").iterdir())
-    assert len(figures) == 2 * (6 + 2)
+    assert len(figures) == 2 * (8 + 2)
     assert "0-0-survival.svg" in figures
     for figure in (tmp_path / "figures").glob("*.svg"):
         assert "var(" not in figure.read_text()

@@ -69,7 +69,6 @@ def steps(*rollouts: tuple[int, str, str]) -> pl.DataFrame:
         ({"length": [0.0, 2.0]}, "must be a positive number"),
         ({"length": [nan, 2.0]}, "length nan of item 1"),
         ({"length": [math.inf, 2.0]}, "length inf"),
-        ({"length": [None, 2.0]}, "length None"),
         ({"success": [1.5, 0.0]}, "success 1.5 of item 1: success must be between 0 and 1"),
         ({"success": [nan, 0.0]}, "success nan"),
         ({"success": ["yes", "no"]}, "numbers and dates"),
@@ -87,6 +86,31 @@ def test_a_bad_outcome_table_is_refused_in_words(change: dict[str, list[object]]
     )
     with pytest.raises(BadOption, match=message.replace("(", r"\(")):
         read_outcomes(frame, "minutes")
+
+
+def test_success_is_the_mean_over_items_in_pieces_of_lengths_that_double() -> None:
+    """Items of 1, 1.5, 2, 3 and 16 minutes: pieces [1, 2), [2, 4), [16, 32); shares 1, 1/2 | 1/4, 0 | 1/3."""
+    table = outcomes((0, 1.0, "++"), (1, 1.5, "+-"), (2, 2.0, "+---"), (3, 3.0, "-"), (4, 16.0, "+--"))
+    by_length, rate = (OUTCOME_INSTRUMENTS[name](table) for name in ("success_by_length", "success_rate"))
+    assert rate.value == pytest.approx((1 + 1 / 2 + 1 / 4 + 0 + 1 / 3) / 5)
+    assert by_length.curve is not None
+    assert by_length.curve.value == pytest.approx((3 / 4, 1 / 8, 1 / 3))
+    assert by_length.curve.x == pytest.approx((math.sqrt(1.5), math.sqrt(6), 16))
+    assert by_length.curve.n == (2, 2, 1)
+    assert by_length.value == by_length.curve.value[-1]
+    assert math.isnan(by_length.low)  # one item says nothing of how items differ
+    once = pass_hat_k(outcomes((0, 1.0, "+-"), (1, 2.0, "++"), (2, 4.0, "--")), 1)
+    again = OUTCOME_INSTRUMENTS["success_rate"](outcomes((0, 1.0, "+-"), (1, 2.0, "++"), (2, 4.0, "--")))
+    assert (again.value, again.low, again.high) == (once.value, once.low, once.high)
+
+
+def test_an_unknown_length_refuses_a_curve_in_length_and_nothing_else() -> None:
+    frame = runs(*[(i, 2.0 ** (i % 3), "+-") for i in range(30)])
+    frame = frame.with_columns(length=pl.when(pl.col("item") > 0).then("length"))
+    found = {r.quantity: r for r in measure_outcomes(frame, "minutes")}
+    assert found["success_rate"].value == pytest.approx(0.5)
+    for name in ("time_horizon_50", "time_horizon_weibull_80", "outcome_shape_weibull", "success_by_length"):
+        assert found[name].reason == "the length of 1 of 30 items is unknown"
 
 
 def test_a_column_that_is_not_there_and_a_unit_without_a_name_are_refused() -> None:

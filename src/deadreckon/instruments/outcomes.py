@@ -63,8 +63,9 @@ class Outcomes:
 def read_outcomes(table: pl.DataFrame, unit: str) -> Outcomes:
     """One model's outcome table, checked. unit: of the column length ("minutes", "steps").
 
-    Columns: item, length (positive, one an item), success (0 ... 1); optional family, weight (positive, one an item,
-    default 1), model, released (a date). Raises BadOption where a column is missing or holds what it cannot.
+    Columns: item, length (positive, one an item; null where unknown), success (0 ... 1); optional family, weight
+    (positive, one an item, default 1), model, released (a date). Raises BadOption where a column is missing or holds
+    what it cannot.
     """
     missing = [name for name in NEEDED if name not in table.columns]
     if missing:
@@ -80,7 +81,7 @@ def read_outcomes(table: pl.DataFrame, unit: str) -> Outcomes:
         unit=unit,
         item=groups["item"].search_sorted(rows["item"]).to_numpy().astype(np.int64),
         success=rows["success"].to_numpy().astype(float),
-        length=groups["length"].to_numpy().astype(float),
+        length=groups["length"].fill_null(nan).to_numpy().astype(float),
         weight=groups["weight"].to_numpy().astype(float),
         family=_families(groups["family"]),
         clusters=groups["family"].n_unique() if _named(groups["family"]) else len(groups),
@@ -126,12 +127,13 @@ def _check_values(rows: pl.DataFrame) -> None:
     if rows["item"].null_count():
         raise BadOption(f"item is missing in {rows['item'].null_count()} rows: name the item of every run")
     rules = {
-        "length": (pl.col("length") > 0, "a positive number"),
+        "length": ((pl.col("length") > 0) | pl.col("length").is_null(), "a positive number, or null where unknown"),
         "success": (pl.col("success").is_between(0, 1), "between 0 and 1"),
         "weight": (pl.col("weight") > 0, "a positive number"),
     }
     for name, (fine, rule) in rules.items():
-        bad = rows.filter(~(fine & pl.col(name).is_finite()).fill_null(value=False))
+        finite = pl.col(name).is_finite().fill_null(value=name == "length")
+        bad = rows.filter(~(fine & finite).fill_null(value=False))
         if len(bad):
             raise BadOption(f"{name} {bad[name][0]} of item {bad['item'][0]!r}: {name} must be {rule}")
     for name in ("model", "released"):

@@ -45,6 +45,7 @@ class Kind:
     top: float = math.nan  # of the y axis; nan = the data's
     steps: bool = False  # a step function
     zero: bool = True  # y axis starts at 0
+    log: bool = False  # x in doublings
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,24 @@ KINDS = (
             Series("occupancy", "on track", "blue"),
             Series("occupancy_law", "g/(g+h)", "orange", (6, 3)),
             Series("survival", "never an error", "green", (2, 2)),
+        ),
+        top=1.0,
+    ),
+    Kind(
+        "success",
+        "Success by length of the item",
+        "share of runs",
+        (Series("success_by_length", "measured", "blue"),),
+        top=1.0,
+        log=True,
+    ),
+    Kind(
+        "repeats",
+        "Several runs of one item",
+        "probability",
+        (
+            Series("pass_hat_k", "all k succeed", "blue"),
+            Series("pass_at_k", "one of k succeeds", "orange", (6, 3)),
         ),
         top=1.0,
     ),
@@ -183,7 +202,8 @@ def _chart(kind: Kind, lines: list[tuple[Series, Curve]], x_name: str, top: floa
     """Bands under lines, one colour and one dash a series; the measured one on top."""
     scale = alt.Scale(zero=kind.zero, domainMax=top, clamp=True, nice=True)
     shape: Literal["step-after", "linear"] = "step-after" if kind.steps else "linear"
-    x = alt.X("x:Q", title=x_name, scale=alt.Scale(nice=False), axis=alt.Axis(tickMinStep=1))
+    across = alt.Scale(type="log", base=2, nice=False) if kind.log else alt.Scale(nice=False)
+    x = alt.X("x:Q", title=x_name, scale=across, axis=alt.Axis() if kind.log else alt.Axis(tickMinStep=1))
     level = alt.Chart({"values": [{"value": 0}]})
     layers = [] if kind.zero else [level.mark_rule(color=light("muted")).encode(y="value:Q")]
     for series, _ in reversed(lines):

@@ -26,7 +26,10 @@ def readings_json(readings: Sequence[Reading]) -> str:
 def readings_table(readings: Sequence[Reading], console: Console) -> None:
     """One line a reading; those that cannot be estimated come last, by reason."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("quantity", "value", "95% interval", "unit", "items", "by"):
+    grouped = any(reading.by for reading in readings)
+    widest = max((len(reading.quantity) for reading in readings), default=0)
+    table.add_column("quantity", min_width=widest)
+    for name in ("value", "95% interval", "unit", "items", *(["by"] if grouped else [])):
         table.add_column(name, justify="right" if name in ("value", "items") else "left")
     missing: dict[str, list[str]] = {}
     for reading in readings:
@@ -34,8 +37,8 @@ def readings_table(readings: Sequence[Reading], console: Console) -> None:
             missing.setdefault(reading.reason, []).append(reading.quantity)
         else:
             bounds = interval(reading.low, reading.high)
-            cells = (reading.quantity, number(reading.value), bounds, reading.unit, str(reading.n), reading.by)
-            table.add_row(*(Text(readable(cell)) for cell in cells))
+            cells = [reading.quantity, number(reading.value), bounds, reading.unit, str(reading.n)]
+            table.add_row(*(Text(readable(cell)) for cell in cells + [reading.by] * grouped))
     console.print(table)
     for reason, quantities in missing.items():
         said = f"not estimable ({reason}): {', '.join(quantities)}"

@@ -11,15 +11,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 @contextmanager
-def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
-    """A function of (done, in all) that moves the bar."""
+def progress_bar(title: str) -> Iterator[Callable[[int, int | None], None]]:
+    """A function of (done, in all; None = not known) that moves the bar."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, *times, console=console, disable=not sys.stderr.isatty(), transient=True) as bar:
         task = bar.add_task(title, total=None)
 
-        def tell(done: int, total: int) -> None:
+        def tell(done: int, total: int | None) -> None:
             bar.update(task, completed=done, total=total)
 
         yield tell

@@ -16,6 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from deadreckon.contracts import nan
+from deadreckon.schema import COLUMNS, RUN
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,57 +29,14 @@ class Coded:
 
 Column = Sequence[object] | NDArray[np.generic] | Coded
 
-RUN_COLUMNS: dict[str, type[pl.DataType]] = {
-    "run": pl.String,
-    "world": pl.String,
-    "level": pl.Int32,
-    "model": pl.String,
-    "model_seed": pl.Int64,
-    "scaffold": pl.String,
-}
-
-PLACE_COLUMNS: dict[str, type[pl.DataType]] = {
-    "item": pl.Int64,
-    "family": pl.String,
-    "weight": pl.Float64,
-    "rollout": pl.Int32,
-}
-
-STEP_COLUMNS: dict[str, type[pl.DataType]] = {
-    "t": pl.Int32,
-    "event": pl.String,
-    "true_state": pl.Boolean,
-    "goal_open": pl.Boolean,
-    "fix": pl.Boolean,
-    "forced": pl.String,
-    "belief": pl.String,
-    "belief_right": pl.Boolean,
-    "confidence": pl.Float64,
-    "stop": pl.String,
-    "fault_code": pl.String,
-    "state": pl.String,
-    "action": pl.String,
-    "taken": pl.String,
-    "thought": pl.String,
-    "parse": pl.String,
-    "logp": pl.Float64,
-    "entropy": pl.Float64,
-    "thought_logp": pl.Float64,
-    "kl_pq": pl.Float64,
-    "kl_qp": pl.Float64,
-    "illegal_mass": pl.Float64,
-    "right_mass": pl.Float64,
-    "tokens": pl.Int32,
-    "asks": pl.Int32,
-}
+RUN_COLUMNS = {name: column.dtype for name, column in RUN.items()}
+SCHEMA = {name: column.dtype for name, column in COLUMNS.items()}
 
 FILL: dict[str, str | float] = {"family": "", "weight": 1.0}
 
-SCHEMA = RUN_COLUMNS | PLACE_COLUMNS | STEP_COLUMNS
-
 
 class Step(NamedTuple):
-    """One row's own columns, in the order of STEP_COLUMNS. nan in a float column is stored as null."""
+    """One row's own columns, in the order of schema.STEP. nan in a float column is stored as null."""
 
     t: int
     event: str | None

@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 from deadreckon.instruments import INSTRUMENTS, OUTCOME_INSTRUMENTS
 from deadreckon.instruments.predict import FITS
+from deadreckon.logs.readers import format_lines
 from deadreckon.models import ABOUT, model_names
 from deadreckon.models.cards import shipped_line, shipped_names
 from deadreckon.scaffolds import scaffold_lines
 from deadreckon.studies import STUDIES
+from deadreckon.studies.fit_outcomes import BOUNDED
 from deadreckon.train.recipes import parse_recipe, recipe_names, recipe_text
 from deadreckon.worlds import load_world, world_names
 
@@ -45,6 +47,7 @@ PAIRED = (
     "p_anytime_difference",
     *(f"{kind}_{law}" for kind in ("prediction_error", "log_score", "brier_score") for law in FITS),
     "half_life",
+    *(f"{name}_if_cut_{end}" for name in BOUNDED for end in ("failed", "succeeded")),
     "horizon_trend",
     "horizon_doubling",
 )
@@ -76,6 +79,7 @@ NAMES: dict[str, Callable[[], dict[str, str]]] = {
     "models": _models,
     "scaffolds": scaffold_lines,
     "studies": lambda: dict(STUDIES),
+    "formats": format_lines,
     "recipes": lambda: {name: _recipe(name) for name in recipe_names()},
     "readings": lambda: dict.fromkeys([*INSTRUMENTS, *OUTCOME_INSTRUMENTS, *PAIRED], "docs/glossary.md"),
 }

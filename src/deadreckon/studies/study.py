@@ -20,7 +20,7 @@ class ArmResult:
     name: str
     role: Literal["arm", "control"]
     world: str  # a spec that loads it again: "sums:k=8"
-    level: int
+    level: int | None  # None: not of a world with levels
     model: str  # likewise: "shipped:sums-clean"
     scaffold: str
     readings: tuple[Reading, ...]
@@ -64,6 +64,14 @@ class Replay:
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """A plain sentence, and the readings whose figures it gives."""
+
+    text: str
+    readings: tuple[Reading, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """One part of the claim, judged on its own."""
 
@@ -84,3 +92,4 @@ class StudyResult:
     checks: tuple[Check, ...]
     replays: tuple[Replay, ...]
     provenance: Mapping[str, str]  # what was run and with what: versions, seeds, model hashes, the command
+    summary: tuple[Said, ...] = ()  # in plain words
