@@ -16,7 +16,8 @@ from deadreckon.logs.record import Caps
 
 CHUNK = 1 << 18  # bytes read at a time
 _SPACE = re.compile(rb"[ \t\r\n]*+")
-_TO_BRACKET = re.compile(rb'[^"\[\]{}]*+(?:"(?:[^"\\]++|\\.)*+"[^"\[\]{}]*+)*+', re.S)  # passes over whole strings
+_FLAT = rb'[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+"'  # anything without a bracket, strings whole
+_TO_BRACKET = re.compile(rb"(?:%b|[\[{](?:%b)*+[\]}])*+" % (_FLAT, _FLAT), re.S)  # passes over the innermost brackets
 _IN_STRING = re.compile(rb'(?:[^"\\]++|\\.)*+', re.S)
 _SCALAR = re.compile(rb'[^\[\]{},:" \t\r\n]*+')
 _QUOTE = ord('"')
@@ -26,7 +27,7 @@ _OPENING, _CLOSING = b"{[", b"}]"
 class Pieces:
     """A cursor in a JSON text that comes in chunks. Every method raises BadLog where the text is not JSON.
 
-    `keys` and `elements` walk the object or array at the cursor, to its end; between two of their steps the value at
+    `names` and `elements` walk the object or array at the cursor, to its end; between two of their steps the value at
     the cursor may be walked or taken (`value`), and is skipped where it is left alone.
     """
 
@@ -44,8 +45,8 @@ class Pieces:
         """The first character of the value at the cursor: `{`, `[`, `"`, or that of a number or word."""
         return chr(self._next())
 
-    def keys(self) -> Iterator[str]:
-        """The keys of the object at the cursor, in order, as often as they come."""
+    def names(self) -> Iterator[str]:
+        """The names in the object at the cursor, in order, as often as they come."""
         for _ in self._walk("{"):
             if self._next() != _QUOTE:
                 raise self.bad("a key in quotes should stand here")
@@ -166,7 +167,7 @@ class Pieces:
             at = self._grow(at, keep=keep)
 
     def _bracket_end(self, *, keep: bool) -> int:
-        at, depth = self._at, self._depth
+        at, depth = self._at + 1, self._depth + 1
         while True:
             found = _TO_BRACKET.match(self._buffer, at)
             at = found.end() if found else at
