@@ -35,6 +35,7 @@ class Member:
     """One file of an archive."""
 
     name: str
+    raw: bytes  # the name as it stands in the file
     method: int
     packed: int  # bytes
     unpacked: int  # bytes, as the directory claims
@@ -124,12 +125,20 @@ class Archive:
         except zstandard.ZstdError as error:
             raise self._bad(f"{member.name!r:.80} cannot be unpacked ({error})") from None
 
-    def _packed(self, member: Member) -> Iterator[bytes]:
+    def check(self, name: str) -> None:
+        """BadLog where the member is not what the directory says, by its own name."""
+        self._body(self.members[name])
+
+    def _body(self, member: Member) -> int:
+        """Where the packed bytes begin."""
         header = self._read(member.at, _LOCAL.size)
-        if header[:4] != b"PK\3\4":
-            raise self._bad(f"{member.name!r:.80} does not begin where the directory says")
         *_, name, extra = _LOCAL.unpack(header)
-        at = member.at + _LOCAL.size + name + extra
+        if header[:4] != b"PK\3\4" or self._read(member.at + _LOCAL.size, name) != member.raw:
+            raise self._bad(f"{member.name!r:.80} does not stand where the directory says")
+        return member.at + _LOCAL.size + name + extra
+
+    def _packed(self, member: Member) -> Iterator[bytes]:
+        at = self._body(member)
         end = at + member.packed
         while at < end:
             chunk = self._read(at, min(CHUNK, end - at))
@@ -150,11 +159,9 @@ class Archive:
         return found
 
     def _directory(self) -> Iterator[Member]:
-        at, size = self._directory_place()
-        end, count = at + size, 0
-        if end > self._size:
-            raise self._bad("its directory lies outside the file")
-        while at + _ENTRY.size <= end:
+        at, end, claimed = self._directory_place()
+        count = 0
+        while at < end:
             count += 1
             if count > self.caps.members:
                 raise self._cap(f"more than {self.caps.members:,} members", "members")
@@ -164,6 +171,8 @@ class Archive:
             rest = self._read(at + _ENTRY.size, fields[10] + fields[11])
             yield self._member(fields, rest[: fields[10]], rest[fields[10] :])
             at += _ENTRY.size + fields[10] + fields[11] + fields[12]
+        if at != end or count != claimed:
+            raise self._bad("its directory does not hold as many members as it claims")
 
     def _member(self, fields: tuple[int, ...], name: bytes, extra: bytes) -> Member:
         flags, method, crc, packed, unpacked, at = (*fields[3:5], *fields[7:10], fields[16])
@@ -175,24 +184,27 @@ class Archive:
         if at == _FULL32:
             at = next(wide, at)
         text = name.decode("utf-8" if flags & 0x800 else "cp437", "replace")
-        return Member(text, method, packed, unpacked, crc, at, locked=bool(flags & 1))
+        return Member(text, name, method, packed, unpacked, crc, at, locked=bool(flags & 1))
 
-    def _directory_place(self) -> tuple[int, int]:
-        """Where the directory begins, and its size in bytes."""
+    def _directory_place(self) -> tuple[int, int, int]:
+        """Where the directory begins and ends, and how many members it claims to hold."""
         tail_at = max(0, self._size - _END.size - _FULL16)
         tail = self._read(tail_at, self._size - tail_at)
         found = tail.rfind(b"PK\5\6", 0, max(0, len(tail) - _END.size + 4))
         if found < 0:
             raise BadLog(f"{self.path}: no archive directory at its end, so the file was cut short: copy it again")
-        *_, size, at, _ = _END.unpack_from(tail, found)
+        *_, count, size, at, _ = _END.unpack_from(tail, found)
+        end = tail_at + found
         pointer = found - _END64_AT.size
         if pointer >= 0 and tail[pointer : pointer + 4] == b"PK\6\7":
-            wide_at = _END64_AT.unpack_from(tail, pointer)[2]
-            wide = self._read(wide_at, _END64.size)
+            end = _END64_AT.unpack_from(tail, pointer)[2]
+            wide = self._read(end, _END64.size)
             if wide[:4] != b"PK\6\6":
                 raise self._bad("its directory is damaged")
-            *_, size, at = _END64.unpack(wide)
-        return at, size
+            *_, count, size, at = _END64.unpack(wide)
+        if at + size != end:
+            raise self._bad("its directory does not stand where it says")
+        return at, end, count
 
     def _cap(self, fact: str, cap: str) -> BadLog:
         return BadLog(f"{self.path}: {fact}: raise the cap on {cap} if you trust it")

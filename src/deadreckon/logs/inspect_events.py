@@ -81,7 +81,7 @@ class Transcript:
         kind = event.get("event")
         if kind == "span_begin":
             span = as_text(event.get("id"))
-            if event.get("type") in _SCORERS or as_text(event.get("parent_id")) in self._grading:
+            if as_text(event.get("type")) in _SCORERS or as_text(event.get("parent_id")) in self._grading:
                 self._grading.add(span)
                 self._room.take(_OVERHEAD + len(span))
         elif kind == "step" and event.get("type") == "scorer":

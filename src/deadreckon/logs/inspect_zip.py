@@ -82,6 +82,8 @@ class _Log:
                 yield name, [(key, part) for _, _, key, part in sorted(parts.get(shell[1], []))]
             elif _WHOLE.fullmatch(name):
                 yield name, []
+            elif not _JOURNAL.fullmatch(name):  # a sample whose name was damaged must not be lost without a word
+                self._archive.check(name)
 
     def _summarised(self, head: LogHead, known: set[tuple[str, str]]) -> Iterator[Record]:
         """Samples of which only a summary was written."""
