@@ -132,6 +132,8 @@ class Archive:
     def _body(self, member: Member) -> int:
         """Where the packed bytes begin."""
         header = self._read(member.at, _LOCAL.size)
+        name: int  # bytes
+        extra: int
         *_, name, extra = _LOCAL.unpack(header)
         if header[:4] != b"PK\3\4" or self._read(member.at + _LOCAL.size, name) != member.raw:
             raise self._bad(f"{member.name!r:.80} does not stand where the directory says")
