@@ -164,6 +164,16 @@ def test_without_messages_everything_else_is_the_same(path: Path) -> None:
         assert [step.ok for step in lean.steps] == [step.ok for step in full.steps]
 
 
+@pytest.mark.parametrize("path", [path for path in FILES if path.suffix == ".eval"], ids=name)
+def test_outcomes_alone_are_those_of_the_samples(path: Path) -> None:
+    def outcomes(runs: list[Record]) -> list[tuple]:
+        sizes = [{unit: size for unit, size in run.lengths.items() if unit != "steps"} for run in runs]
+        ends = [(run.item, run.repeat, run.success, repr(run.scores), run.stop, run.fault_code) for run in runs]
+        return sorted((*end, repr(size)) for end, size in zip(ends, sizes, strict=True))
+
+    assert outcomes(read(path, messages=False, steps=False)) == outcomes(read(path))
+
+
 def test_chunked_samples_read_as_whole_ones() -> None:
     whole, parts = read(log("0.3.285", "tools.eval")), read(log("0.3.285", "tools-chunked.eval"))
     assert sorted(map(repr, whole)) == sorted(map(repr, parts))

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from deadreckon.contracts import Event, Json, nan
 from deadreckon.errors import BadLog
+from deadreckon.logs.cursor import Cursor
 from deadreckon.logs.inspect_scores import as_list, as_map, as_size, as_text, verdict
-from deadreckon.logs.pieces import Pieces
 from deadreckon.logs.record import Step
 
 _SCORERS = {"scorer", "scorers"}  # kinds of span in which a model grades: its calls are not steps
@@ -63,17 +63,18 @@ class Transcript:
         self._grading: set[str] = set()  # spans
         self._grading_steps = 0  # open scorer steps, the older form of spans
 
-    def walk(self, pieces: Pieces) -> None:
+    def walk(self, pieces: Cursor) -> None:
         """The array of events at the cursor."""
         for _ in pieces.elements():
-            if pieces.kind() != "{":
+            one = pieces.whole()
+            if one.kind() != "{":
                 continue
             event: dict[str, Json] = {}
-            for key in pieces.names():
+            for key in one.names():
                 if key in _WANTED:
-                    event[key] = pieces.value()
-                elif key == "events" and pieces.kind() == "[":  # of a subtask, in older logs
-                    self.walk(pieces)
+                    event[key] = one.value()
+                elif key == "events" and one.kind() == "[":  # of a subtask, in older logs
+                    self.walk(one)
             self.add(event)
 
     def add(self, event: dict[str, Json]) -> None:

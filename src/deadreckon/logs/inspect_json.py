@@ -38,7 +38,7 @@ class InspectJson:
             for _ in pieces.elements():
                 line += 1
                 sample = Sample(head, options, f"{path}: sample {line}")
-                sample.whole(pieces)
+                sample.whole(pieces.whole())
                 yield sample.record(line)
         pieces.close()
 

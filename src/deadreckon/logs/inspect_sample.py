@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 from deadreckon.contracts import Json, Stop, nan
 from deadreckon.errors import BadLog
+from deadreckon.logs.cursor import Cursor
 from deadreckon.logs.inspect_events import Call, Room, Transcript, spoken
 from deadreckon.logs.inspect_scores import as_list, as_map, as_size, as_text, listed_steps, numbers, success
-from deadreckon.logs.pieces import Pieces
 from deadreckon.logs.record import Message, Options, Record
 
 _SMALL = {
@@ -29,6 +29,7 @@ class LogHead:
 
     task: str = ""
     model: str = ""
+    invalidated: bool = False  # some sample was struck out by hand
 
 
 class Sample:
@@ -46,7 +47,7 @@ class Sample:
         self._transcript = Transcript(options.score, self._room, texts=options.messages)
         self._seen: set[str] = set()
 
-    def whole(self, pieces: Pieces) -> None:
+    def whole(self, pieces: Cursor) -> None:
         """The sample's object at the cursor."""
         for key in pieces.names():
             if key in self._seen:
@@ -57,7 +58,7 @@ class Sample:
             elif key in _LISTS:
                 self.chunk(key, pieces)
 
-    def chunk(self, key: str, pieces: Pieces) -> None:
+    def chunk(self, key: str, pieces: Cursor) -> None:
         """The messages, events or attachments at the cursor, or their next part."""
         self._seen.add(key)
         kind = pieces.kind()
@@ -113,7 +114,7 @@ class Sample:
             line=line,
         )
 
-    def _message(self, pieces: Pieces) -> None:
+    def _message(self, pieces: Cursor) -> None:
         if pieces.kind() != "{":
             return
         if self._options.messages:
@@ -129,7 +130,7 @@ class Sample:
         tool = as_text(found.get("function")) if role == "tool" else ",".join(called)
         self._messages.append((as_text(found.get("id")), Message(role, text, error, tool)))
 
-    def _numbered(self, pieces: Pieces) -> Iterator[str]:
+    def _numbered(self, pieces: Cursor) -> Iterator[str]:
         """The names of attachments stored as a list: their places in it, through all its parts."""
         for _ in pieces.elements():
             name = str(self._count)

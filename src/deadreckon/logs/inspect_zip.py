@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from deadreckon.contracts import Json
 from deadreckon.errors import BadLog
 from deadreckon.logs.archive import Archive
+from deadreckon.logs.cursor import Cursor
 from deadreckon.logs.inspect_sample import LogHead, Sample
 from deadreckon.logs.inspect_scores import as_map, as_text
 from deadreckon.logs.pieces import Pieces
@@ -22,7 +24,10 @@ _JOURNAL = re.compile(r"_journal/summaries/(\d{1,12})\.json")
 
 
 class InspectZip:
-    """`.eval`: samples in the archive's order. A crashed log, without its header, is read as far as it goes."""
+    """`.eval`: samples in the archive's order. A crashed log, without its header, is read as far as it goes.
+
+    Where neither messages nor steps are asked for, the summaries alone are read: no length in steps.
+    """
 
     name = "inspect-eval"
     line = "Inspect AI logs, .eval"
@@ -48,19 +53,28 @@ class _Log:
         if not self._start:
             raise BadLog(f"{archive.path}: neither header.json nor _journal/start.json in it: not an Inspect log")
 
+    @property
+    def _outcomes_alone(self) -> bool:
+        """Whether the summaries say all that is asked for."""
+        asked = self._options.messages or self._options.steps
+        return not asked and {"header.json", "summaries.json"} <= self._archive.members.keys()
+
     def records(self) -> Iterator[Record]:
         head = read_head(self._pieces(self._start))
         known: set[tuple[str, str]] = set()
+        if self._outcomes_alone and not head.invalidated:
+            yield from self._summarised(head, known)
+            return
         line = 0
         for name, parts in self._samples():
             line += 1
             sample = Sample(head, self._options, self._place(name))
             pieces = self._pieces(name)
-            sample.whole(pieces)
+            sample.whole(pieces.whole())
             pieces.close()
             for key, part in parts:
                 pieces = self._pieces(part)
-                sample.chunk(key, pieces)
+                sample.chunk(key, pieces.whole())
                 pieces.close()
             record = sample.record(line)
             known.add((record.item, record.repeat))
@@ -92,8 +106,9 @@ class _Log:
         line = len(known)
         for name in names:
             pieces = self._pieces(name)
-            for _ in pieces.elements():
-                fields = as_map(pieces.value())
+            summaries = pieces.whole()
+            for _ in summaries.elements():
+                fields = as_map(summaries.value())
                 key = as_text(fields.get("id")), as_text(fields.get("epoch", 1))
                 if key in known:
                     continue
@@ -114,18 +129,20 @@ class _Log:
 def read_head(pieces: Pieces) -> LogHead:
     """Task and model from the header (or start) of a log, at the cursor. BadLog: a version from the future."""
     version: Json = 2
-    head = LogHead()
+    head, invalidated = LogHead(), False
     for key in pieces.names():
         if key == "version":
             version = pieces.value()
         elif key == "eval" and pieces.kind() == "{":
             head = read_spec(pieces)
+        elif key == "invalidated":
+            invalidated = pieces.value() is not False
     pieces.close()
     check_version(version, pieces.place)
-    return head
+    return replace(head, invalidated=invalidated)
 
 
-def read_spec(pieces: Pieces) -> LogHead:
+def read_spec(pieces: Cursor) -> LogHead:
     """Task and model from a log's `eval` object at the cursor."""
     found = {key: as_text(pieces.value()) for key in pieces.names() if key in ("task", "model")}
     return LogHead(found.get("task", ""), found.get("model", ""))

@@ -82,6 +82,7 @@ class Options:
     score: str = ""  # which score is the success, where a log has several; "" = its only or first one
     columns: Mapping[str, str] = field(default_factory=dict)  # a table's columns: {"item": "task_id", "ok": "correct"}
     messages: bool = True  # False: messages are not needed and may be skipped
+    steps: bool = True  # False: nor are verdicts on steps: outcomes alone, which may be read from a summary
 
 
 class Reader(Protocol):
