@@ -12,7 +12,7 @@ import argparse
 import json
 import os
 import random
-import resource
+import re
 import statistics
 import subprocess
 import sys
@@ -43,12 +43,6 @@ def samples_df(path: Path, *, full: bool) -> int:
     return len(samples_df(str(path), full=full, quiet=True))
 
 
-def messages_df(path: Path) -> int:
-    from inspect_ai.analysis import messages_df
-
-    return len(messages_df(str(path), quiet=True)["sample_id"].unique())  # a row a message
-
-
 def read_json(path: Path) -> int:
     import pandas
 
@@ -61,14 +55,14 @@ READERS: dict[str, tuple[str, Callable[[Path], int]]] = {
     "ours, and steps": (".eval", lambda path: ours(path, messages=False)),
     "ours, and messages": (".eval", ours),
     "samples_df(full=True)": (".eval", lambda path: samples_df(path, full=True)),
-    "messages_df": (".eval", messages_df),
     "ours": (".jsonl", ours),
     "pandas.read_json": (".jsonl", read_json),
 }
 
 
 def peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """MiB this process has held at most. Linux; getrusage would count the parent's before exec."""
+    return int(re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
 
 
 def one(name: str, path: Path) -> None:
