@@ -213,7 +213,7 @@ def said(log: Path) -> dict[str, Any]:
             "error": sample.error.message if sample.error else None,
             "limit": sample.limit.type if sample.limit else None,
             "seconds": sample.working_time,
-            "total_tokens": sum(usage.total_tokens for usage in sample.model_usage.values()),
+            "output_tokens": sum(usage.output_tokens for usage in sample.model_usage.values()),
             "messages": [[message.role, message.text] for message in sample.messages],
             "tool_errors": sum(event.event == "tool" and event.error is not None for event in sample.events),
             "intermediate": [e.score.value for e in sample.events if e.event == "score" and e.intermediate],
@@ -226,7 +226,8 @@ def said(log: Path) -> dict[str, Any]:
         "task": head.eval.task,
         "model": head.eval.model,
         "rows_of_samples_df": len(frame),
-        "total_tokens_of_samples_df": int(frame["total_tokens"].sum()) if len(frame) else None,
+        "errors_of_samples_df": int((frame["error"].fillna("").astype(str) != "").sum()) if len(frame) else None,
+        "limits_of_samples_df": int((frame["limit"].fillna("").astype(str) != "").sum()) if len(frame) else None,
         "metrics": metrics,
         "samples": samples,
     }

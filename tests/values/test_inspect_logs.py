@@ -61,7 +61,7 @@ def test_samples_scores_errors_and_limits_are_those_of_the_tools_own_api(path: P
         assert (run.stop == Stop.FAULT) == bool(one["error"])
         assert (run.stop == Stop.CUT) == bool(one["limit"])
         assert run.fault_code == (one["limit"] or (one["error"] or "").partition("(")[0])
-        assert run.lengths["total_tokens"] == one["total_tokens"]
+        assert run.lengths["tokens"] == one["output_tokens"]
         assert run.lengths["seconds"] == pytest.approx(one["seconds"])
 
 
@@ -76,11 +76,12 @@ def test_messages_are_those_of_the_tools_own_api_with_attachments_put_in(path: P
 
 
 @pytest.mark.parametrize("path", [path for path in FILES if "crashed" not in path.name], ids=name)
-def test_totals_are_those_of_samples_df_and_means_those_of_its_metrics(path: Path) -> None:
+def test_counts_are_those_of_samples_df_and_means_those_of_its_metrics(path: Path) -> None:
     theirs, ours = said(path), read(path)
     if path.suffix == ".eval":
         assert len(ours) == theirs["rows_of_samples_df"]
-        assert sum(run.lengths["total_tokens"] for run in ours) == theirs["total_tokens_of_samples_df"]
+        assert sum(run.stop == Stop.FAULT for run in ours) == theirs["errors_of_samples_df"]
+        assert sum(run.stop == Stop.CUT for run in ours) == theirs["limits_of_samples_df"]
     for metric, (score, mean) in {
         "letter": ("letter", "accuracy"),
         "right": ("parts.right", "mean"),

@@ -187,14 +187,12 @@ def ended(fields: dict[str, Json]) -> tuple[Stop, str]:
 
 
 def lengths(fields: dict[str, Json], model: str) -> dict[str, float]:
-    """tokens sampled by the model; total_tokens of all calls, as the tool counts; seconds at work, and in all."""
+    """tokens sampled by the model, and seconds at work (in all, where the log does not tell)."""
     used = {name: as_map(usage) for name, usage in as_map(fields.get("model_usage")).items()}
     own = [used[model]] if model in used else list(used.values())
-    seconds, total = as_size(fields.get("working_time")), as_size(fields.get("total_time"))
+    seconds = as_size(fields.get("working_time"))
     found = {
         "tokens": sum(as_size(usage.get("output_tokens")) for usage in own) if own else nan,
-        "total_tokens": sum(as_size(usage.get("total_tokens")) for usage in used.values()) if used else nan,
-        "seconds": seconds if seconds == seconds else total,
-        "total_seconds": total,
+        "seconds": seconds if seconds == seconds else as_size(fields.get("total_time")),
     }
     return {unit: size for unit, size in found.items() if size == size}
