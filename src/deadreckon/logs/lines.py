@@ -18,7 +18,13 @@ SHOWN = 60  # characters of a bad text that its error shows
 
 _NOT_STRUCTURE = bytes(set(range(256)) - set(b'"[]{}'))
 _SIGNS = bytes(1 if b in b"[{" else 255 if b in b"]}" else 0 for b in range(256))  # +1 and -1 as int8
-_PARSED = ((b"{", 200), (b"[", 64), (b",", 64), (b":", 64))  # bytes of Python objects a character may stand for
+_PARSED = (
+    (b"{", 200),
+    (b"[", 64),
+    (b",", 64),
+    (b":", 64),
+    (rb"\ud", 96),
+)  # bytes of Python objects a character may stand for
 _SURROGATES = re.compile(
     rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 )
