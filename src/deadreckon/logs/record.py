@@ -70,6 +70,7 @@ class Caps:
     members: int = 100_000  # of an archive
     ratio: float = 200.0  # unpacked to packed bytes
     unpacked_bytes: int = 16 << 30  # in all
+    parsed_bytes: int = 768 << 20  # what one JSON text may take once parsed
 
 
 @dataclass(frozen=True, slots=True)
