@@ -1,0 +1,131 @@
+"""Chat messages in the shape of OpenAI's API, which most tools write, as `Message`s; failures of tools found in them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from deadreckon.contracts import Json
+from deadreckon.errors import BadLog
+from deadreckon.logs.fields import as_object, count, inner, objects, shown, text
+from deadreckon.logs.lines import parse_json
+from deadreckon.logs.record import Message
+
+ROLES = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+    "function": "tool",
+}
+FAILURES = (  # how the answer of a failed tool begins
+    "Error:",
+    "ERROR:",
+    "error:",
+    "Error executing ",
+    "Unknown action ",
+    "Exception:",
+    "Traceback (most recent call last):",
+)
+SHOWN = 200  # characters of an error that are kept
+
+
+def chat_messages(rows: Json, place: str, *, prompt: bool = False) -> tuple[Message, ...]:
+    """The messages of a list, in order; a missing list is no message.
+
+    prompt: the list was given to the model, so an assistant's message in it is an example, no step of the run: it
+    becomes the user's. BadLog: an entry is no message, or has a role nobody knows.
+    """
+    if rows is None:
+        return ()
+    if not isinstance(rows, list):
+        raise BadLog(f"{place}: the messages should be a list, not {shown(rows)}: check the format of the file")
+    names: dict[str, str] = {}  # of the tools called, by the id of the call
+    found: list[Message] = []
+    for i, row in enumerate(rows):
+        row = as_object(row, f"{place}: message {i}", "a message")
+        if objects(row.get("tool_messages")):  # tau2 packs the answers to parallel calls into one message
+            found += chat_messages(row["tool_messages"], f"{place}: message {i}")
+            continue
+        found.append(chat_message(row, names, f"{place}: message {i}"))
+    if prompt:
+        return tuple(Message("user", m.text, m.error) if m.role == "assistant" else m for m in found)
+    return tuple(found)
+
+
+def chat_message(row: Mapping[str, Json], names: dict[str, str], place: str) -> Message:
+    """One message; `names` learns the names of the calls it makes and gives those of the calls it answers."""
+    role = ROLES.get(text(row.get("role")))
+    if role is None:
+        raise BadLog(f"{place}: its role is {shown(row.get('role'))}: use one of {', '.join(ROLES)}")
+    said = content_text(row.get("content"))
+    if role == "assistant":
+        calls = objects(row.get("tool_calls"))
+        asked = [_call(call) for call in calls]
+        names.update((text(call.get("id")), name) for call, (name, _) in zip(calls, asked, strict=True))
+        parts = [said] if said else []
+        parts += [f"{name}({arguments})" for name, arguments in asked]
+        tokens = count(inner(row, "usage").get("completion_tokens"))
+        bad = next((name for call, (name, given) in zip(calls, asked, strict=True) if _malformed(call, given)), "")
+        error = f"the arguments of the call to {bad} are no JSON object" if bad else ""
+        return Message(role, "\n".join(parts), error, ",".join(name for name, _ in asked), tokens)
+    if role == "tool":
+        tool = text(row.get("name")) or names.get(text(row.get("tool_call_id")) or text(row.get("id")), "")
+        return Message(role, said, tool_error(row, said), tool)
+    return Message(role, said)
+
+
+def content_text(content: Json) -> str:
+    """The text of a message's content: a string, or typed parts, of which those without text are named."""
+    if isinstance(content, list):
+        return "\n".join(
+            part if isinstance(part, str) else text(part.get("text")) or f"[{text(part.get('type'))}]"
+            for part in content
+            if isinstance(part, (str, dict))
+        )
+    return content if isinstance(content, str) else "" if content is None else json.dumps(content, ensure_ascii=False)
+
+
+def tool_error(row: Mapping[str, Json], said: str) -> str:
+    """What a tool's answer says of its failure, "" where it says none: a flag (`is_error`, `error`, `status`), a
+    text that begins like an error, or a JSON object with an `error` or with `success` false."""
+    first = said.lstrip()
+    if row.get("is_error") is True or row.get("error") is True or row.get("status") == "error":
+        return _short(first) or "error"
+    if stated := text(row.get("error")):
+        return _short(stated)
+    if first.startswith(FAILURES):
+        return _short(first)
+    if first.startswith("{") and ('"error"' in first or '"success"' in first or '"status"' in first):
+        try:
+            answer = parse_json(first, "")
+        except BadLog:
+            return ""
+        stated = answer.get("error")
+        if stated or answer.get("success") is False or answer.get("status") == "error":
+            return _short(stated if isinstance(stated, str) else first)
+    return ""
+
+
+def _call(call: Mapping[str, Json]) -> tuple[str, str]:
+    """(name, arguments) of a tool call, in OpenAI's shape or a flat one."""
+    asked = inner(call, "function") or call
+    given = asked.get("arguments", asked.get("args"))
+    written = given if isinstance(given, str) else "" if given is None else json.dumps(given, ensure_ascii=False)
+    return text(asked.get("name")), written
+
+
+def _malformed(call: Mapping[str, Json], arguments: str) -> bool:
+    if call.get("type") == "custom" or not arguments.strip():
+        return False
+    try:
+        return not isinstance(parse_json(arguments, ""), dict)
+    except BadLog:
+        return True
+
+
+def _short(said: str) -> str:
+    lines = said.strip().splitlines()
+    line = lines[-1] if lines and lines[0].startswith("Traceback") else lines[0] if lines else ""
+    return line[:SHOWN]
