@@ -2,8 +2,9 @@
 
 The messages are those of OpenAI's chat API (as of 2026), which Anthropic's, LangChain's and most agent frameworks'
 exports resemble: text or typed parts, `tool_calls` with `function.name` and `function.arguments`, answers by
-`tool_call_id`. The file says nothing of right and wrong steps: a checker does. What is found without one are failed
-tools (`messages.tool_error`) and calls whose arguments are no JSON object.
+`tool_call_id`. Such a file says nothing of right and wrong steps: a checker does, or a list `steps` beside the messages
+(`fields.stated_steps`). What is found without either are failed tools (`messages.tool_error`) and calls whose arguments
+are no JSON object.
 
 Columns, each under the first name that a line has, or the one the user gives:
 
@@ -24,7 +25,18 @@ from pathlib import Path
 
 from deadreckon.contracts import Json, Stop, nan
 from deadreckon.errors import BadLog
-from deadreckon.logs.fields import as_object, inner, label, lengths, need_label, number, shown, success, text
+from deadreckon.logs.fields import (
+    as_object,
+    inner,
+    label,
+    lengths,
+    need_label,
+    number,
+    shown,
+    stated_steps,
+    success,
+    text,
+)
 from deadreckon.logs.lines import json_lines
 from deadreckon.logs.messages import chat_messages
 from deadreckon.logs.record import Options, Record
@@ -71,6 +83,7 @@ def _record(row: Mapping[str, Json], options: Options, place: str, line: int) ->
         task=label(row, _names("task", options)),
         family=label(row, _names("family", options)),
         messages=messages if options.messages else (),
+        steps=stated_steps(row.get("steps"), place),
         success=None if stop is Stop.FAULT else success(scores, next(iter(scores), ""), "", place),
         scores=scores,
         stop=stop,

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import isfinite
 
-from deadreckon.contracts import Json, nan
+from deadreckon.contracts import Event, Json, nan
 from deadreckon.errors import BadLog
+from deadreckon.logs.record import Step
 
 SHOWN = 80  # characters of a bad value that its error shows
+EVENTS = tuple(event.value for event in Event)
 TOLERANCE = 1e-6  # a reward this far outside 0 ... 1 is rounding (tau-bench's own tolerance)
 
 
@@ -99,6 +101,21 @@ def success(scores: Mapping[str, float], default: str, chosen: str, place: str) 
             f" name another score ({', '.join(others) or 'none of this run is in that range'})"
         )
     return min(max(value, 0.0), 1.0)
+
+
+def stated_steps(value: Json, place: str) -> tuple[Step, ...]:
+    """Verdicts that a log states as a list: truth values (null: no verdict), or objects with `ok` and optionally
+    `event`, `action`, `confidence`. Nothing where there is no list. BadLog: an entry that is neither."""
+    found = []
+    for i, entry in enumerate(value if isinstance(value, list) else ()):
+        row = entry if isinstance(entry, dict) else {"ok": entry}
+        ok, event = row.get("ok"), row.get("event")
+        if "ok" not in row or not (ok is None or isinstance(ok, bool)):
+            raise BadLog(f"{place}: step {i} is {shown(entry)}: it should say ok: true, false or null")
+        if event is not None and event not in EVENTS:
+            raise BadLog(f"{place}: step {i} has the event {shown(event)}: use one of {', '.join(EVENTS)}")
+        found.append(Step(ok, Event(event) if event else None, text(row.get("action")), number(row.get("confidence"))))
+    return tuple(found)
 
 
 def lengths(**found: float) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Chat messages in the shape of OpenAI's API, which most tools write, as `Message`s; failures of tools found in them."""
+"""Chat messages in the shape of OpenAI's API, which most tools write, as `Message`s; what failed is found in them."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def chat_message(row: Mapping[str, Json], names: dict[str, str], place: str) -> 
         raise BadLog(f"{place}: its role is {shown(row.get('role'))}: use one of {', '.join(ROLES)}")
     said = content_text(row.get("content"))
     if role == "assistant":
-        calls = objects(row.get("tool_calls"))
+        calls = _calls(row.get("tool_calls"), place)
         asked = [_call(call) for call in calls]
         names.update((text(call.get("id")), name) for call, (name, _) in zip(calls, asked, strict=True))
         parts = [said] if said else []
@@ -106,6 +106,14 @@ def tool_error(row: Mapping[str, Json], said: str) -> str:
         if stated or answer.get("success") is False or answer.get("status") == "error":
             return _short(stated if isinstance(stated, str) else first)
     return ""
+
+
+def _calls(value: Json, place: str) -> list[Mapping[str, Json]]:
+    """The tool calls of a message; verifiers v0 writes each one as a text of JSON."""
+    if not isinstance(value, list):
+        return []
+    read = [parse_json(call, place) if isinstance(call, str) else call for call in value]
+    return [as_object(call, place, "a tool call") for call in read]
 
 
 def _call(call: Mapping[str, Json]) -> tuple[str, str]:

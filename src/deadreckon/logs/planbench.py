@@ -22,6 +22,8 @@ from deadreckon.logs.elements import json_elements
 from deadreckon.logs.fields import as_object, lengths, need_label, numbers, success, text
 from deadreckon.logs.record import Message, Options, Record
 
+INSTANCES = ("instances",)
+ABOUT = ("task", "domain", "engine")
 VERDICTS = ("llm_correct", "llm_correct_binary", "llm_correct_w_type", "llm_correct_w_expl")
 ENDS = ("[PLAN END]", "[STATEMENT]")
 MARKS = ("[PLAN]",)
@@ -39,16 +41,13 @@ class PlanBench:
         return head.lstrip()[:1] == b"{" and all(key in head for key in keys)
 
     def read(self, path: Path, options: Options) -> Iterator[Record]:
-        """A run for each instance."""
-        about: dict[str, str] = {}
+        """A run for each instance; read twice, since the engine's name comes after the instances."""
+        about = {key: text(value) for _, key, value in json_elements(path, INSTANCES, options.caps) if key in ABOUT}
         found = False
-        for line, key, value in json_elements(path, ("instances",), options.caps):
-            place = f"{path}:{line}"
-            if key == "instances":
-                found = True
+        for line, key, value in json_elements(path, INSTANCES, options.caps):
+            if key in INSTANCES:
+                found, place = True, f"{path}:{line}"
                 yield _record(as_object(value, place, "an instance"), about, options, place, line)
-            else:
-                about[key] = text(value)
         if not found:
             raise BadLog(f"{path}: no instances in it: give a file of PlanBench's responses or results")
 

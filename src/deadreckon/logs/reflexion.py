@@ -25,6 +25,7 @@ from deadreckon.logs.lines import raw_lines
 from deadreckon.logs.record import Message, Options, Record
 
 MOST_ACTIONS = 49
+LINE_OBJECT = 64  # bytes that a line takes in memory beside its text
 RULE = "#####"
 TASK = "Here is the task:"
 STATUS = re.compile(r"STATUS: (OK|FAIL)")
@@ -35,6 +36,7 @@ TRIAL_LOG = re.compile(r"trial_(\d{1,9})\.log")
 RESULTS = re.compile(r"env_results_trial_(\d{1,9})\.json")
 MARKS = (b"#####\n\nEnvironment #", b"***** Start Trial #", b'"is_success"')
 TASK_NAME = "alfworld"
+NOTHING = "Nothing happens."  # ALFWorld's answer to a command it cannot carry out
 
 
 class Reflexion:
@@ -111,9 +113,9 @@ def _trial(path: Path, options: Options) -> Iterator[Record]:
                 yield from _block(block, trial, options, f"{path}:{begun}", begun)
             inside, block, begun, held = not inside, [], line + 1, 0
         elif inside:
-            held += len(raw)
-            if held > options.caps.line_bytes:
-                raise BadLog(f"{path}:{begun}: a run longer than {options.caps.line_bytes:,} bytes: raise the cap")
+            held += len(raw) + LINE_OBJECT
+            if held > options.caps.parsed_bytes // 3:
+                raise BadLog(f"{path}:{begun}: a run too long to hold: raise the cap on parsed bytes if you trust it")
             block.append(text)
     if inside:
         raise BadLog(f"{path}:{begun}: the file ends within a run: it was cut off; delete what follows its last #####")
@@ -150,17 +152,10 @@ def _block(block: list[str], trial: str, options: Options, place: str, line: int
 def _messages(lines: list[str]) -> tuple[Message, ...]:
     """The prompt up to the task's own text, then actions and what each led to."""
     start = max((i for i, text in enumerate(lines) if text.strip() == TASK), default=-1)
-    first = next((i for i, text in enumerate(lines) if i > start and text.startswith("> ")), len(lines))
-    found = [Message("user", "\n".join(lines[:first]))]
-    for text in lines[first:]:
-        if text.startswith("> "):
-            found.append(Message("assistant", text.removeprefix("> ")))
-        elif found[-1].role == "tool":
-            found[-1] = _seen(f"{found[-1].text}\n{text}")
-        else:
-            found.append(_seen(text))
+    actions = [i for i, text in enumerate(lines) if i > start and text.startswith("> ")]
+    found = [Message("user", "\n".join(lines[: actions[0] if actions else len(lines)]))]
+    for i, after in zip(actions, (*actions[1:], len(lines)), strict=True):
+        found.append(Message("assistant", lines[i].removeprefix("> ")))
+        if seen := "\n".join(lines[i + 1 : after]):
+            found.append(Message("tool", seen, seen if seen.strip() == NOTHING else ""))
     return tuple(found)
-
-
-def _seen(text: str) -> Message:
-    return Message("tool", text, text if text.strip() == "Nothing happens." else "")

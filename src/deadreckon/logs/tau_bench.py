@@ -17,9 +17,9 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from deadreckon.contracts import Json, Stop
+from deadreckon.contracts import Json, Stop, nan
 from deadreckon.logs.elements import json_elements
-from deadreckon.logs.fields import as_object, inner, label, lengths, need_label, number, numbers, success, text
+from deadreckon.logs.fields import as_object, inner, label, lengths, need_label, numbers, success, text
 from deadreckon.logs.messages import chat_messages, tool_error
 from deadreckon.logs.record import Message, Options, Record
 
@@ -62,10 +62,7 @@ def _record(row: Mapping[str, Json], model: str, options: Options, place: str, l
         scores=scores,
         stop=Stop.FAULT if fault else Stop.DONE if inner(info, "reward_info") else Stop.HORIZON,
         fault_code=_exception(info) if fault else "",
-        lengths=lengths(
-            steps=number(None) if fault else sum(message.role == "assistant" for message in messages),
-            tokens=sum(message.tokens for message in messages) or number(None),
-        ),
+        lengths=lengths(steps=nan if fault else sum(message.role == "assistant" for message in messages)),
         line=line,
     )
 

@@ -5,7 +5,7 @@ Follows the record written by `Episode.to_record` and `Trace.to_record` of verif
 
 - item: `task.key`, else `task.hash`, else the row's `id` or `idx`; repeat: the id of the trace.
 - step: a message that the model sampled (`nodes[].sampled`), in the order made, all branches; examples and context that
-  the prompt supplied are the user's.
+  the prompt supplied are the user's. Verdicts: `info["steps"]`, where the environment wrote such a list.
 - success: the sum of the weighted rewards, as `Trace.reward`, or the one chosen by `score`; no rewards, no success.
 - stop, from `ok`, `is_timeout` and `stop_condition`:
 
@@ -23,7 +23,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from deadreckon.contracts import Json, Stop, nan
-from deadreckon.logs.fields import as_object, inner, label, lengths, need_label, number, numbers, objects, success, text
+from deadreckon.logs.fields import (
+    as_object,
+    inner,
+    label,
+    lengths,
+    need_label,
+    number,
+    numbers,
+    objects,
+    stated_steps,
+    success,
+    text,
+)
 from deadreckon.logs.lines import json_lines
 from deadreckon.logs.messages import chat_message
 from deadreckon.logs.record import Message, Options, Record
@@ -79,6 +91,7 @@ def _record(trace: Mapping[str, Json], episode: Mapping[str, Json], options: Opt
         model=text(inner(trace, "agent", "config").get("model")),
         task=text(inner(episode, "env").get("id")) or text(inner(trace, "task").get("type")),
         messages=_messages(nodes, calls, place) if options.messages else (),
+        steps=stated_steps(inner(trace, "info").get("steps"), place),
         success=None if stop is Stop.FAULT else success(scores, REWARD, options.score, place),
         scores=scores,
         stop=stop,
