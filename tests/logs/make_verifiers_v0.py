@@ -4,8 +4,8 @@
     /tmp/vf0/bin/python tests/logs/make_verifiers_v0.py
 
 The running total of `make_verifiers` with `scripted_server`, as a ToolEnv whose tool refuses negative numbers: right,
-wrong from the third step, more steps than `max_turns`, a provider error, a refused argument, arguments that are no JSON;
-two rollouts each, the state columns `is_completed` and `stop_condition` saved.
+wrong from the third step, more steps than `max_turns`, a provider error, a refused argument, arguments that are no
+JSON; two rollouts each, the state columns `is_completed` and `stop_condition` saved.
 """
 
 from __future__ import annotations

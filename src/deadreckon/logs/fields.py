@@ -51,9 +51,9 @@ def number(value: Json) -> float:
 
 
 def count(value: Json) -> int:
-    """A whole number from 0; anything else is 0, which means "not recorded" where it is used."""
+    """A whole number from 0 to 2**31 - 1; anything else is 0, which means "not recorded" where it is used."""
     found = number(value)
-    return int(found) if found >= 0 else 0
+    return int(found) if 0 <= found < 2**31 else 0
 
 
 def label(row: Mapping[str, Json], keys: tuple[str, ...]) -> str:

@@ -22,7 +22,6 @@ from deadreckon.logs.elements import json_elements
 from deadreckon.logs.fields import as_object, lengths, need_label, numbers, success, text
 from deadreckon.logs.record import Message, Options, Record
 
-INSTANCES = ("instances",)
 ABOUT = ("task", "domain", "engine")
 VERDICTS = ("llm_correct", "llm_correct_binary", "llm_correct_w_type", "llm_correct_w_expl")
 ENDS = ("[PLAN END]", "[STATEMENT]")
@@ -42,13 +41,12 @@ class PlanBench:
 
     def read(self, path: Path, options: Options) -> Iterator[Record]:
         """A run for each instance; read twice, since the engine's name comes after the instances."""
-        about = {key: text(value) for _, key, value in json_elements(path, INSTANCES, options.caps) if key in ABOUT}
-        found = False
-        for line, key, value in json_elements(path, INSTANCES, options.caps):
-            if key in INSTANCES:
-                found, place = True, f"{path}:{line}"
-                yield _record(as_object(value, place, "an instance"), about, options, place, line)
-        if not found:
+        about = {key: text(value) for _, key, value in json_elements(path, (), ABOUT, options.caps)}
+        run = 0
+        for run, _, value in json_elements(path, ("instances",), (), options.caps):
+            place = f"{path}: run {run}"
+            yield _record(as_object(value, place, "an instance"), about, options, place, run)
+        if not run:
             raise BadLog(f"{path}: no instances in it: give a file of PlanBench's responses or results")
 
 

@@ -71,8 +71,8 @@ def _results(path: Path, options: Options) -> Iterator[Record]:
     """`env_results_trial_<t>.json`: an array of `{name, memory, is_success}`."""
     named = RESULTS.fullmatch(path.name)
     trial = int(named[1]) if named else 0
-    for line, _, value in json_elements(path, (), options.caps):
-        place = f"{path}:{line}"
+    for line, _, value in json_elements(path, caps=options.caps):
+        place = f"{path}: run {line}"
         row = as_object(value, place, "an environment")
         solved = row.get("is_success")
         if not isinstance(solved, bool):

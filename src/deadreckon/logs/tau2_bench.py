@@ -58,13 +58,13 @@ class Tau2Bench:
         """A run for each simulation."""
         about: Mapping[str, Json] = {}
         read_from = ""
-        for line, key, value in json_elements(path, RUNS, options.caps):
-            place = f"{path}:{line}"
-            if key == "info":
-                about = as_object(value, place, "info")
-            elif key in RUNS and value is not None and read_from in ("", key):
+        for run, key, value in json_elements(path, RUNS, ("info",), options.caps):
+            place = f"{path}: run {run}"
+            if run == 0:
+                about = as_object(value, f"{path}: info", "info")
+            elif read_from in ("", key):
                 read_from = key
-                yield _record(as_object(value, place, "a simulation"), about, options, place, line)
+                yield _record(as_object(value, place, "a simulation"), about, options, place, run)
         if not read_from:
             raise BadLog(f"{path}: no simulation in it: give the results.json of a finished run")
 

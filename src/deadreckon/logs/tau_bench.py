@@ -42,9 +42,9 @@ class TauBench:
         """A run for each element."""
         named = FILE.fullmatch(path.name)
         model = named["model"] if named else ""
-        for line, _, row in json_elements(path, (), options.caps):
-            place = f"{path}:{line}"
-            yield _record(as_object(row, place), model, options, place, line)
+        for run, _, row in json_elements(path, caps=options.caps):
+            place = f"{path}: run {run}"
+            yield _record(as_object(row, place), model, options, place, run)
 
 
 def _record(row: Mapping[str, Json], model: str, options: Options, place: str, line: int) -> Record:

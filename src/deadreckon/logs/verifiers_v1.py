@@ -25,6 +25,7 @@ from pathlib import Path
 from deadreckon.contracts import Json, Stop, nan
 from deadreckon.logs.fields import (
     as_object,
+    count,
     inner,
     label,
     lengths,
@@ -84,7 +85,7 @@ def _record(trace: Mapping[str, Json], episode: Mapping[str, Json], options: Opt
     start, end = number(span.get("start")), number(span.get("end"))
     tokens = number(trace.get("num_output_tokens"))
     if not tokens >= 0:
-        tokens = sum(_tokens(call) for call in calls.values())
+        tokens = sum(count(inner(call, "usage").get("completion_tokens")) for call in calls.values())
     return Record(
         item=_item(trace if "task" in trace else episode, place),
         repeat=label(trace, ("id",)) or str(line),
@@ -141,11 +142,6 @@ def _calls(trace: Mapping[str, Json]) -> dict[int, Mapping[str, Json]]:
     return {node: call for call in objects(trace.get("calls")) if type(node := call.get("node")) is int}
 
 
-def _tokens(call: Mapping[str, Json]) -> int:
-    found = number(inner(call, "usage").get("completion_tokens"))
-    return int(found) if found >= 0 else 0
-
-
 def _messages(
     nodes: list[Mapping[str, Json]], calls: Mapping[int, Mapping[str, Json]], place: str
 ) -> tuple[Message, ...]:
@@ -164,7 +160,8 @@ def _messages(
             seconds = number(inner(call, "time").get("end")) - number(inner(call, "time").get("start"))
             logp = sum(map(number, logprobs)) if isinstance(logprobs, list) and logprobs else nan
             spent = seconds if seconds >= 0 else nan
-            found.append(Message("assistant", made.text, made.error, made.tool, _tokens(call), spent, logp))
+            tokens = count(inner(call, "usage").get("completion_tokens"))
+            found.append(Message("assistant", made.text, made.error, made.tool, tokens, spent, logp))
     return tuple(found)
 
 
