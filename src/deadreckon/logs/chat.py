@@ -59,7 +59,8 @@ class Chat:
 
     def knows(self, path: Path, head: bytes) -> bool:
         """By its messages."""
-        return head.lstrip()[:1] == b"{" and b'"messages"' in head and b'"role"' in head
+        first = head.lstrip().partition(b"\n")[0]
+        return first[:1] == b"{" and b'"messages"' in first and b'"role"' in first
 
     def read(self, path: Path, options: Options) -> Iterator[Record]:
         """A run for each line."""

@@ -28,6 +28,8 @@ def json_elements(
             if pieces.kind() == "[":
                 for number, _ in enumerate(pieces.elements(), 1):
                     yield number, "", pieces.value()
+            elif not (arrays or members):
+                raise pieces.bad("an array of runs should begin here")
             else:
                 for key in pieces.keys():  # noqa: SIM118  no mapping: a walk
                     if key in arrays and pieces.kind() == "[":

@@ -120,7 +120,7 @@ def stated_steps(value: Json, place: str) -> tuple[Step, ...]:
 
 def lengths(**found: float) -> dict[str, float]:
     """Lengths by unit, the missing ones left out."""
-    return {unit: value for unit, value in found.items() if isfinite(value) and value >= 0}
+    return {unit: float(value) for unit, value in found.items() if isfinite(value) and value >= 0}
 
 
 def shown(value: Json) -> str:

@@ -61,7 +61,7 @@ def _record(row: Mapping[str, Json], dates: Mapping[str, str], options: Options,
     minutes = number(row.get("human_minutes"))
     if not minutes > 0:
         raise BadLog(f"{place}: human_minutes is {shown(row.get('human_minutes'))}: every run needs its task's length")
-    scores = numbers({name: row.get(name) for name in {*SCORES, options.score} - {""}})
+    scores = numbers({name: row.get(name) for name in (*SCORES, options.score) if name})
     model = label(row, ("alias", "model"))
     return Record(
         item=need_label(row, ("task_id",), place),

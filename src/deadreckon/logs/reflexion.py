@@ -6,8 +6,8 @@ Follows noahshinn/reflexion as of 2023 (`alfworld_runs/main.py`, `alfworld_trial
   no runs and are left out, so later trials hold the harder environments only.
 - step (`trial_<t>.log` alone): an action, thoughts (`think: ...`) included; `Nothing happens.` is a failed command.
 - success: `STATUS: OK`, `SUCCESS`. The JSON file is cumulative: `is_success` is "solved by trial t"; an environment it
-  shows solved earlier (fewer memories than failed trials would have left) is left out as well, but without memories
-  (the baseline) that cannot be seen, and then each trial counts all that were solved so far.
+  shows solved earlier (fewer memories than failed trials leave) is left out as well; in a run without memories (the
+  baseline) that cannot be seen, and then each trial counts all that were solved so far.
 - stop: a failed run of 49 actions used them up: horizon. Any other is done (two equal actions in a row end a run).
 """
 
@@ -71,6 +71,8 @@ def _results(path: Path, options: Options) -> Iterator[Record]:
     """`env_results_trial_<t>.json`: an array of `{name, memory, is_success}`."""
     named = RESULTS.fullmatch(path.name)
     trial = int(named[1]) if named else 0
+    rows = (value for _, _, value in json_elements(path, caps=options.caps))
+    remembers = any(isinstance(row, dict) and bool(row.get("memory")) for row in rows)
     for line, _, value in json_elements(path, caps=options.caps):
         place = f"{path}: run {line}"
         row = as_object(value, place, "an environment")
@@ -78,7 +80,7 @@ def _results(path: Path, options: Options) -> Iterator[Record]:
         if not isinstance(solved, bool):
             raise BadLog(f"{place}: is_success is {shown(solved)}: it should be true or false")
         memory = row.get("memory")
-        if solved and isinstance(memory, list) and 0 < len(memory) < trial:
+        if solved and remembers and isinstance(memory, list) and len(memory) < trial:
             continue  # each failed trial left one memory: solved before this trial
         item = need_label(row, ("name",), place)
         yield Record(

@@ -74,7 +74,7 @@ def _record(row: Mapping[str, Json], about: Mapping[str, Json], options: Options
     stop = STOPS.get(reason, Stop.FAULT)
     reward = inner(row, "reward_info")
     scores = numbers(reward.get("reward_breakdown")) | numbers({"reward": reward.get("reward", row.get("reward"))})
-    rows = _flat(row.get("messages"))
+    rows = _seen(row.get("messages"))
     messages = chat_messages(rows, place)
     spoken = [message for message in messages if message.role == "assistant"]
     return Record(
@@ -97,11 +97,15 @@ def _record(row: Mapping[str, Json], about: Mapping[str, Json], options: Options
     )
 
 
-def _flat(rows: Json) -> Json:
-    """The messages without those of the tools that the simulated user calls, which are no part of the agent's run."""
+def _seen(rows: Json) -> Json:
+    """The messages without the simulated user's calls of its own tools and their answers, which the agent never sees."""
     if not isinstance(rows, list):
         return rows
-    return [row for row in rows if not (isinstance(row, dict) and row.get("requestor") == "user")]
+    return [row for row in rows if not (isinstance(row, dict) and _users_own(row))]
+
+
+def _users_own(row: Mapping[str, Json]) -> bool:
+    return row.get("requestor") == "user" or (row.get("role") == "user" and bool(row.get("tool_calls")))
 
 
 def _reviewed(row: Mapping[str, Json], rows: Json, spoken: list[Message]) -> tuple[Step, ...]:
