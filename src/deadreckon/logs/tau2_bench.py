@@ -98,7 +98,7 @@ def _record(row: Mapping[str, Json], about: Mapping[str, Json], options: Options
 
 
 def _seen(rows: Json) -> Json:
-    """The messages without the simulated user's calls of its own tools and their answers, which the agent never sees."""
+    """The messages without the simulated user's calls of its own tools and their answers, unseen by the agent."""
     if not isinstance(rows, list):
         return rows
     return [row for row in rows if not (isinstance(row, dict) and _users_own(row))]

@@ -113,7 +113,7 @@ def _unborn(episode: Mapping[str, Json], place: str, line: int) -> Record:
         repeat=label(episode, ("id",)) or str(line),
         task=text(inner(episode, "env").get("id")),
         stop=Stop.FAULT,
-        fault_code=text(errors[-1].get("type")) if errors else "no_trace",
+        fault_code=_kind(errors) or "no_trace",
         line=line,
     )
 
@@ -165,11 +165,16 @@ def _messages(
     return tuple(found)
 
 
+def _kind(errors: list[Mapping[str, Json]]) -> str:
+    """The type of the last error; "" where none says."""
+    return text(errors[-1].get("type")) if errors else ""
+
+
 def _stop(trace: Mapping[str, Json]) -> tuple[Stop, str]:
     condition = text(trace.get("stop_condition"))
     errors = objects(trace.get("errors"))
     if trace.get("ok") is not True and (condition == "error" or condition.endswith("_error")):
-        return Stop.FAULT, text(errors[-1].get("type")) if errors else condition
+        return Stop.FAULT, _kind(errors) or condition
     if trace.get("is_completed") is not True:
         return Stop.FAULT, "not_completed"
     if condition == "max_turns":
