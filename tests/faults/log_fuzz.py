@@ -1,15 +1,20 @@
 """Damages the fixtures of tests/logs, seeded, and says what a reader made of each: a typed error or a right table.
 
     python tests/faults/log_fuzz.py 10000
+    python tests/faults/log_fuzz.py bombs
 
-runs so many damaged files through every reader and prints counts, the slowest file and the peak of memory.
+The first runs so many damaged files through every reader and prints counts, the slowest file and the peak of memory.
+The second reads files made to fill the memory: just below the cap on a line, and, where that is refused unread, as
+large as is let through; each in a process of its own.
 """
 
 from __future__ import annotations
 
 import json
 import random
+import re
 import resource
+import subprocess
 import sys
 import tempfile
 import time
@@ -204,5 +209,78 @@ def main(times: int) -> None:
     print(f"peak resident memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MiB")
 
 
+SIZE = (64 << 20) - 4096
+BOMBS: dict[str, tuple[Reader, bytes, bytes, bytes]] = {  # what, its reader, beginning, what is repeated, end
+    "empty messages": (Chat(), b'{"id":1,"messages":[', b"{},", b"{}]}"),
+    "short messages": (Chat(), b'{"id":1,"messages":[', b'{"role":"user"},', b'{"role":"user"}]}'),
+    "short texts": (Chat(), b'{"id":1,"messages":[', b'{"role":"user","content":"abcdefg"},', b'{"role":"user"}]}'),
+    "tool calls": (
+        Chat(), b'{"id":1,"messages":[{"role":"assistant","tool_calls":[', b'{"id":"abcdefghi"},', b"{}]}]}",
+    ),
+    "wide text": (
+        Chat(), b'{"id":1,"messages":[{"role":"user","content":"\xf0\x9f\x98\x80', b"abcdefgh", b'"}]}',
+    ),
+    "arguments": (
+        Chat(), b'{"id":1,"messages":[{"role":"assistant","tool_calls":[{"arguments":"', b"[],", b'"}]}]}',
+    ),
+    "numbers": (VerifiersV1(), b'{"nodes":[{"logprobs":[', b"-0.1234,", b"0]}]}"),
+    "verdicts": (Chat(), b'{"id":1,"messages":[],"steps":[', b"true,", b"true]}"),
+    "an answer of lines": (
+        Chat(), b'{"id":1,"messages":[{"role":"tool","is_error":true,"content":"', b"a\\n", b'"}]}',
+    ),
+    "a JSON answer": (
+        Chat(), b'{"id":1,"messages":[{"role":"tool","content":"{\\"error\\":1,\\"\xf0\x9f\x98\x80', b"a,", b'"}]}',
+    ),
+    "a name": (VerifiersV0(), b'{"example_id":1,"reward":1,"stop_condition":"max_', b"tokens", b'!"}'),
+    "nodes": (VerifiersV1(), b'{"task":{"key":"a"},"nodes":[', b"{},", b"{}]}"),
+    "scores": (VerifiersV0(), b'{"example_id":1,"metrics":{', b'"a":1,', b'"b":1}}'),
+    "a run in an array": (TauBench(), b'[{"task_id":1,"traj":[', b"{},", b"{}]}]"),
+    "lines of a plan": (PlanBench(), b'{"instances":[{"instance_id":1,"llm_raw_response":"', b"a\\n", b'"}]}'),
+    "lines of a run": (Reflexion(), b"\n#####\n\nEnvironment #0:\n", b"> a\nb\n", b"\n\nSTATUS: OK\n\n#####\n"),
+}  # fmt: skip
+
+
+def bomb(what: str, size: int = SIZE) -> str:
+    """Read one of them here: what came of it, CPU seconds, peak of memory."""
+    reader, start, repeated, end = BOMBS[what]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / ("trial_0.log" if reader.name == "reflexion" else "bomb.json")
+        with path.open("wb") as file:
+            file.write(start)
+            many = repeated * ((1 << 20) // len(repeated))
+            for _ in range((size - len(start) - len(end)) // len(many)):
+                file.write(many)
+            file.write(end)
+        began = time.process_time()
+        try:
+            said = f"{sum(1 for _ in reader.read(path, Options()))} runs"
+        except BadLog as error:
+            said = str(error).removeprefix(str(path))[:60]
+        spent = time.process_time() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    return f"{what:<20}{reader.name:<14}{size >> 20:>4} MiB{spent:>6.1f} s{peak:>6} MiB peak  {said}"
+
+
+def bombs() -> None:
+    """Each of them whole, and as large as is let through."""
+    for what in BOMBS:
+        whole = _apart(what, SIZE)
+        if found := re.search(r"could take (\d+) MiB, more than (\d+)", whole):
+            _apart(what, int(SIZE * int(found[2]) / int(found[1]) * 0.99))
+
+
+def _apart(what: str, size: int) -> str:
+    done = subprocess.run(
+        [sys.executable, __file__, "bomb", what, str(size)], check=True, capture_output=True, text=True
+    )
+    print(done.stdout, end="", flush=True)
+    return done.stdout
+
+
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)
+    if sys.argv[1:] == ["bombs"]:
+        bombs()
+    elif sys.argv[1:2] == ["bomb"]:
+        print(bomb(sys.argv[2], int(sys.argv[3])))
+    else:
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)

@@ -11,6 +11,7 @@ from deadreckon.logs.record import Step
 
 SHOWN = 80  # characters of a bad value that its error shows
 EVENTS = tuple(event.value for event in Event)
+MOST_STEPS = 1_000_000  # of one run whose verdicts are read
 TOLERANCE = 1e-6  # a reward this far outside 0 ... 1 is rounding (tau-bench's own tolerance)
 
 
@@ -106,6 +107,8 @@ def success(scores: Mapping[str, float], default: str, chosen: str, place: str) 
 def stated_steps(value: Json, place: str) -> tuple[Step, ...]:
     """Verdicts that a log states as a list: truth values (null: no verdict), or objects with `ok` and optionally
     `event`, `action`, `confidence`. Nothing where there is no list. BadLog: an entry that is neither."""
+    if isinstance(value, list) and len(value) > MOST_STEPS:
+        raise BadLog(f"{place}: {len(value):,} steps in one run, more than {MOST_STEPS:,}: split it")
     found = []
     for i, entry in enumerate(value if isinstance(value, list) else ()):
         row = entry if isinstance(entry, dict) else {"ok": entry}

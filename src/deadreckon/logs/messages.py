@@ -28,7 +28,10 @@ FAILURES = (  # how the answer of a failed tool begins
     "Exception:",
     "Traceback (most recent call last):",
 )
+SMALL = 4096  # characters of JSON that are parsed without weighing them first
+LARGE = 1 << 20  # characters of JSON within JSON beyond which it is not looked into
 SHOWN = 200  # characters of an error that are kept
+NEAR = 2000  # characters at either end of a tool's answer in which its error is looked for
 
 
 def chat_messages(rows: Json, place: str, *, prompt: bool = False) -> tuple[Message, ...]:
@@ -59,21 +62,31 @@ def chat_message(row: Mapping[str, Json], names: dict[str, str], place: str) -> 
     role = ROLES.get(text(row.get("role")))
     if role is None:
         raise BadLog(f"{place}: its role is {shown(row.get('role'))}: use one of {', '.join(ROLES)}")
-    said = content_text(row.get("content"))
+    content = row.get("content")
+    said = content if isinstance(content, str) else content_text(content)
     if role == "assistant":
-        calls = _calls(row.get("tool_calls"), place)
-        asked = [_call(call) for call in calls]
-        names.update((text(call.get("id")), name) for call, (name, _) in zip(calls, asked, strict=True))
-        parts = [said] if said else []
-        parts += [f"{name}({arguments})" for name, arguments in asked]
-        tokens = count(inner(row, "usage").get("completion_tokens"))
-        bad = next((name for call, (name, given) in zip(calls, asked, strict=True) if _malformed(call, given)), "")
-        error = f"the arguments of the call to {bad} are no JSON object" if bad else ""
-        return Message(role, "\n".join(parts), error, ",".join(name for name, _ in asked), tokens)
+        return _spoken(row, said, names, place)
     if role == "tool":
         tool = text(row.get("name")) or names.get(text(row.get("tool_call_id")) or text(row.get("id")), "")
         return Message(role, said, tool_error(row, said), tool)
     return Message(role, said)
+
+
+def _spoken(row: Mapping[str, Json], said: str, names: dict[str, str], place: str) -> Message:
+    """A message of the model: its text and the calls it makes, written as name(arguments)."""
+    tokens = count(inner(row, "usage").get("completion_tokens")) if "usage" in row else 0
+    calls = row.get("tool_calls")
+    if not calls:
+        return Message("assistant", said, "", "", tokens)
+    parts, called, error = [said] if said else [], [], ""
+    for call in _calls(calls, place):
+        name, given = _call(call)
+        names[text(call.get("id"))] = name
+        called.append(name)
+        parts.append(f"{name}({given})")
+        if not error and _malformed(call, given):
+            error = f"the arguments of the call to {name} are no JSON object"
+    return Message("assistant", "\n".join(parts), error, ",".join(called), tokens)
 
 
 def content_text(content: Json) -> str:
@@ -97,7 +110,11 @@ def tool_error(row: Mapping[str, Json], said: str) -> str:
         return _short(stated)
     if first.startswith(FAILURES):
         return _short(first)
-    if first.startswith("{") and ('"error"' in first or '"success"' in first or '"status"' in first):
+    if (
+        first.startswith("{")
+        and len(first) < LARGE
+        and ('"error"' in first or '"success"' in first or '"status"' in first)
+    ):
         try:
             answer = parse_json(first, "")
         except BadLog:
@@ -125,15 +142,15 @@ def _call(call: Mapping[str, Json]) -> tuple[str, str]:
 
 
 def _malformed(call: Mapping[str, Json], arguments: str) -> bool:
-    if call.get("type") == "custom" or not arguments.strip():
+    if call.get("type") == "custom" or len(arguments) > LARGE or not arguments.strip():
         return False
     try:
-        return not isinstance(parse_json(arguments, ""), dict)
-    except BadLog:
+        return not isinstance(json.loads(arguments) if len(arguments) < SMALL else parse_json(arguments, ""), dict)
+    except (BadLog, ValueError, RecursionError):
         return True
 
 
 def _short(said: str) -> str:
-    lines = said.strip().splitlines()
-    line = lines[-1] if lines and lines[0].startswith("Traceback") else lines[0] if lines else ""
-    return line[:SHOWN]
+    near = (said[-NEAR:] if said.startswith("Traceback") else said[:NEAR]).strip()
+    _, _, last = near.rpartition("\n")
+    return (last if said.startswith("Traceback") else near.partition("\n")[0]).strip()[:SHOWN]

@@ -33,7 +33,8 @@ from deadreckon.logs.record import Options, Record
 STOPS = {"": Stop.DONE, "agent": Stop.DONE, "usageLimits": Stop.CUT}
 SCORES = ("score_binarized", "score_cont")
 DATES = "release_dates.yaml"
-DATED = re.compile(r"""\s+["']?(.+?)["']?:\s*["']?(\d{4}-\d\d-\d\d)["']?\s*(?:#.*)?""")
+MOST_DATED = 300  # bytes of a line of that file
+DATED = re.compile(r"""["']?(.+?)["']?:\s*["']?(\d{4}-\d\d-\d\d)["']?\s*(?:#.*)?""")
 DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
@@ -105,7 +106,7 @@ def _dates(path: Path, options: Options) -> dict[str, str]:
         return {}
     found: dict[str, str] = {}
     for line, raw in raw_lines(path, options.caps):
-        if dated := DATED.fullmatch(raw.decode("utf-8", "replace").rstrip("\r\n")):
+        if dated := DATED.fullmatch(raw[:MOST_DATED].decode("utf-8", "replace").strip()):
             found[dated[1]] = dated[2]
         if len(found) > options.caps.members:
             raise BadLog(f"{path}:{line}: more than {options.caps.members:,} dates: move it away if it is not METR's")

@@ -55,7 +55,7 @@ def _record(row: Mapping[str, Json], about: Mapping[str, str], options: Options,
     answered = bool(response.strip())
     scores = numbers({verdict: row.get(verdict) for verdict in VERDICTS})
     default = next((verdict for verdict in VERDICTS if verdict in scores), "")
-    plan = _plan(row.get("extracted_llm_plan"), response)
+    plan = _plan(row.get("extracted_llm_plan"), response, options.caps.members, place)
     task, domain = about.get("task", ""), about.get("domain", "")
     asked = (Message("user", text(row.get("query"))),)
     return Record(
@@ -73,12 +73,14 @@ def _record(row: Mapping[str, Json], about: Mapping[str, str], options: Options,
     )
 
 
-def _plan(extracted: Json, response: str) -> list[str]:
+def _plan(extracted: Json, response: str, most: int, place: str) -> list[str]:
     """The lines of the plan; where the extracted one is no text (states, verdicts) the response is one step."""
     if extracted is not None and not isinstance(extracted, str):
         return [response.strip()] if response.strip() else []
     written = extracted or response
     for end in ENDS:
         written = written.partition(end)[0]
-    lines = [line.strip() for line in written.splitlines()]
+    if written.count("\n") > most:
+        raise BadLog(f"{place}: a plan of more than {most:,} lines: raise the cap on members if you trust it")
+    lines = [line.strip() for line in written.split("\n")]
     return [line for line in lines if line and line not in MARKS]

@@ -25,6 +25,7 @@ from deadreckon.logs.record import Message, Options, Record
 
 FILE = re.compile(r"(?:tool-calling|act|react|few-shot)-(?P<model>.+)-[\d.]+_range_-?\d+--?\d+_user-.+\.json")
 ANSWER = "API output: "
+NEAR = 2000  # characters at the end of a traceback in which its exception is looked for
 EXCEPTION = re.compile(r"^([A-Za-z_][\w.]*)(?::|$)")
 
 
@@ -80,6 +81,6 @@ def _messages(rows: Json, place: str) -> tuple[Message, ...]:
 
 def _exception(info: Mapping[str, Json]) -> str:
     """The class of the exception that ended the run, from its traceback's last line."""
-    lines = text(info.get("traceback")).strip().splitlines()
-    found = EXCEPTION.match(lines[-1]) if lines else None
+    last = text(info.get("traceback"))[-NEAR:].strip().rpartition("\n")[2]
+    found = EXCEPTION.match(last)
     return found[1].rpartition(".")[2] if found else "error"

@@ -41,6 +41,7 @@ NOT_SCORES = {  # numeric columns that say something else
 }
 CUTS = re.compile(r"prompt_too_long|timeout_reached|max_\w*tokens\w*")
 ERROR_NAME = re.compile(r"\w+")
+MOST_NAME = 100  # characters of a name of an error or a condition
 
 
 class VerifiersV0:
@@ -106,10 +107,10 @@ def _said(value: Json, role: str, place: str) -> tuple[Message, ...]:
 
 
 def _stop(row: Mapping[str, Json]) -> tuple[Stop, str]:
-    condition = text(row.get("stop_condition"))
+    condition = text(row.get("stop_condition"))[:MOST_NAME]
     error = row.get("error")
     stated = text(error.get("error")) if isinstance(error, dict) else text(error)
-    found = ERROR_NAME.match(stated)
+    found = ERROR_NAME.match(stated[:MOST_NAME])
     name = found[0] if found else ""
     if name == "OverlongPromptError" or (not error and CUTS.fullmatch(condition)):
         return Stop.CUT, ""
