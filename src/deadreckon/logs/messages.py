@@ -35,7 +35,7 @@ NEAR = 2000  # characters at either end of a tool's answer in which its error is
 
 
 def chat_messages(rows: Json, place: str, *, prompt: bool = False) -> tuple[Message, ...]:
-    """The messages of a list, in order; a missing list is no message.
+    """The messages of a list, in order; a missing list is no message. The list is used up: its entries become None.
 
     prompt: the list was given to the model, so an assistant's message in it is an example, no step of the run: it
     becomes the user's. BadLog: an entry is no message, or has a role nobody knows.
@@ -47,6 +47,7 @@ def chat_messages(rows: Json, place: str, *, prompt: bool = False) -> tuple[Mess
     names: dict[str, str] = {}  # of the tools called, by the id of the call
     found: list[Message] = []
     for i, row in enumerate(rows):
+        rows[i] = None  # freed as it is read: a run may be nearly as large as memory allows
         row = as_object(row, f"{place}: message {i}", "a message")
         if objects(row.get("tool_messages")):  # tau2 packs the answers to parallel calls into one message
             found += chat_messages(row["tool_messages"], f"{place}: message {i}")

@@ -75,6 +75,7 @@ def _record(row: Mapping[str, Json], about: Mapping[str, Json], options: Options
     reward = inner(row, "reward_info")
     scores = numbers(reward.get("reward_breakdown")) | numbers({"reward": reward.get("reward", row.get("reward"))})
     rows = _seen(row.get("messages"))
+    turns = [entry.get("turn_idx") for entry in objects(rows) if entry.get("role") == "assistant"]
     messages = chat_messages(rows, place)
     spoken = [message for message in messages if message.role == "assistant"]
     return Record(
@@ -83,7 +84,7 @@ def _record(row: Mapping[str, Json], about: Mapping[str, Json], options: Options
         model=text(inner(about, "agent_info").get("llm")),
         task=text(inner(about, "environment_info").get("domain_name")) or "tau2-bench",
         messages=messages if options.messages else (),
-        steps=_reviewed(row, rows, spoken),
+        steps=_reviewed(row, turns, spoken),
         success=None if stop is Stop.FAULT else success(scores, "reward", options.score, place),
         scores=scores,
         stop=stop,
@@ -108,16 +109,16 @@ def _users_own(row: Mapping[str, Json]) -> bool:
     return row.get("requestor") == "user" or (row.get("role") == "user" and bool(row.get("tool_calls")))
 
 
-def _reviewed(row: Mapping[str, Json], rows: Json, spoken: list[Message]) -> tuple[Step, ...]:
+def _reviewed(row: Mapping[str, Json], turns: list[Json], spoken: list[Message]) -> tuple[Step, ...]:
     """A verdict for each of the agent's messages, from the review; none where there is no review by turn."""
     review = row.get("review")
-    if not isinstance(review, dict) or not isinstance(rows, list):
+    if not isinstance(review, dict):
         return ()
-    turns = [entry.get("turn_idx") for entry in objects(rows) if entry.get("role") == "assistant"]
     errors = [error.get("turn_idx") for error in objects(review.get("errors")) if error.get("source") == "agent"]
     if len(turns) != len(spoken) or not all(type(turn) is int for turn in (*turns, *errors)):
         return ()
+    wrong = set(errors)
     return tuple(
-        Step(turn not in errors, action=message.tool, tokens=message.tokens)
+        Step(turn not in wrong, action=message.tool, tokens=message.tokens)
         for turn, message in zip(turns, spoken, strict=True)
     )
