@@ -342,8 +342,8 @@ def test_a_flag_marks_a_tools_failure() -> None:
 
 def test_what_the_prompt_holds_is_no_step() -> None:
     rows = [{"role": "user", "content": "1+1"}, {"role": "assistant", "content": "2"}]
-    assert [m.role for m in chat_messages(rows, "x", prompt=True)] == ["user", "user"]
-    assert [m.role for m in chat_messages(rows, "x")] == ["user", "assistant"]
+    assert [m.role for m in chat_messages(list(rows), "x", prompt=True)] == ["user", "user"]
+    assert [m.role for m in chat_messages(list(rows), "x")] == ["user", "assistant"]
 
 
 # --- errors ---------------------------------------------------------------------------------------------

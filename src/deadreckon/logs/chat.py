@@ -26,6 +26,7 @@ from pathlib import Path
 from deadreckon.contracts import Json, Stop, nan
 from deadreckon.errors import BadLog
 from deadreckon.logs.fields import (
+    STEP_LIST,
     as_object,
     inner,
     label,
@@ -74,6 +75,7 @@ def _record(row: Mapping[str, Json], options: Options, place: str, line: int) ->
         raise BadLog(f"{place}: its messages are {shown(row.get('messages'))}: each line needs a list of messages")
     messages = chat_messages(row["messages"], place)
     stop, code = _stop(row)
+    steps = stated_steps(row.get("steps"), place)
     scores = _scores(row, options, place)
     tokens = number(inner(row, "usage").get("completion_tokens"))
     spoken = [message for message in messages if message.role == "assistant"]
@@ -84,7 +86,8 @@ def _record(row: Mapping[str, Json], options: Options, place: str, line: int) ->
         task=label(row, _names("task", options)),
         family=label(row, _names("family", options)),
         messages=messages if options.messages else (),
-        steps=stated_steps(row.get("steps"), place),
+        steps=steps,
+        judged_by=STEP_LIST if steps else "",
         success=None if stop is Stop.FAULT else success(scores, next(iter(scores), ""), "", place),
         scores=scores,
         stop=stop,

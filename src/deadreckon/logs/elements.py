@@ -31,7 +31,7 @@ def json_elements(
             elif not (arrays or members):
                 raise pieces.bad("an array of runs should begin here")
             else:
-                for key in pieces.keys():  # noqa: SIM118  no mapping: a walk
+                for key in pieces.names():
                     if key in arrays and pieces.kind() == "[":
                         for number, _ in enumerate(pieces.elements(), 1):
                             yield number, key, pieces.value()

@@ -11,6 +11,7 @@ from deadreckon.logs.record import Step
 
 SHOWN = 80  # characters of a bad value that its error shows
 EVENTS = tuple(event.value for event in Event)
+STEP_LIST = "step list"  # what such verdicts are read from
 MOST_STEPS = 1_000_000  # of one run whose verdicts are read
 TOLERANCE = 1e-6  # a reward this far outside 0 ... 1 is rounding (tau-bench's own tolerance)
 

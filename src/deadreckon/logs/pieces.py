@@ -11,12 +11,15 @@ from collections.abc import Iterator
 
 from deadreckon.contracts import Json
 from deadreckon.errors import BadLog
+from deadreckon.logs.cursor import Cursor, Parsed
 from deadreckon.logs.lines import parse_json
 from deadreckon.logs.record import Caps
 
 CHUNK = 1 << 18  # bytes read at a time
+WHOLE = 1 << 20  # bytes of a value that is parsed at once rather than walked
 _SPACE = re.compile(rb"[ \t\r\n]*+")
-_TO_BRACKET = re.compile(rb'[^"\[\]{}]*+(?:"(?:[^"\\]++|\\.)*+"[^"\[\]{}]*+)*+', re.S)  # passes over whole strings
+_FLAT = rb'[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+"'  # anything without a bracket, strings whole
+_TO_BRACKET = re.compile(rb"(?:%b|[\[{](?:%b)*+[\]}])*+" % (_FLAT, _FLAT), re.S)  # passes over the innermost brackets
 _IN_STRING = re.compile(rb'(?:[^"\\]++|\\.)*+', re.S)
 _SCALAR = re.compile(rb'[^\[\]{},:" \t\r\n]*+')
 _QUOTE = ord('"')
@@ -24,10 +27,9 @@ _OPENING, _CLOSING = b"{[", b"}]"
 
 
 class Pieces:
-    """A cursor in a JSON text that comes in chunks. Every method raises BadLog where the text is not JSON.
+    """A cursor in a text that comes in chunks, of which it keeps only what it must.
 
-    `keys` and `elements` walk the object or array at the cursor, to its end; between two of their steps the value at
-    the cursor may be walked or taken (`value`), and is skipped where it is left alone.
+    A name that comes twice in an object is given twice.
     """
 
     def __init__(self, chunks: Iterator[bytes], place: str, caps: Caps):
@@ -41,39 +43,47 @@ class Pieces:
         self._passed = 0  # values taken or skipped: tells whether one was left alone
 
     def kind(self) -> str:
-        """The first character of the value at the cursor: `{`, `[`, `"`, or that of a number or word."""
+        """See `Cursor`."""
         return chr(self._next())
 
-    def keys(self) -> Iterator[str]:
-        """The keys of the object at the cursor, in order, as often as they come."""
+    def names(self) -> Iterator[str]:
+        """See `Cursor`."""
         for _ in self._walk("{"):
             if self._next() != _QUOTE:
                 raise self.bad("a key in quotes should stand here")
-            end = self._end(keep=True)
+            end = self._end(self.caps.line_bytes)
             raw = bytes(self._buffer[self._at : end])
             self._at = end
             self._expect(":")
             yield str(parse_json(raw, self.place, self.caps))
 
     def elements(self) -> Iterator[None]:
-        """One step for each element of the array at the cursor."""
+        """See `Cursor`."""
         return self._walk("[")
 
     def value(self) -> Json:
-        """The value at the cursor, whole. One longer than the cap on lines is refused."""
-        self._next()
-        end = self._end(keep=True)
-        raw = bytes(self._buffer[self._at : end])
-        found = parse_json(raw, self.place, self.caps)
-        self._at = end
-        self._passed += 1
-        return found
+        """See `Cursor`."""
+        return self._value(self.caps.line_bytes)
 
     def skip(self) -> None:
-        """Passes over the value at the cursor, whatever its size; its inside is not checked."""
+        """See `Cursor`."""
         self._next()
-        self._at = self._end(keep=False)
+        self._at = self._end(0)
         self._passed += 1
+
+    def whole(self) -> Cursor:
+        """See `Cursor`."""
+        most = min(WHOLE, self.caps.line_bytes)
+        if self._before == self._at == 0:
+            while len(self._buffer) < most and self._more():
+                pass
+            if len(self._buffer) < most:  # all of the text: its end needs no search
+                self._at = len(self._buffer)
+                return Parsed(parse_json(bytes(self._buffer), self.place, self.caps), self.place)
+        try:
+            return Parsed(self._value(most), self.place)
+        except _TooLong:
+            return self
 
     def close(self) -> None:
         """Reads to the end of the text, where nothing but space may follow."""
@@ -86,6 +96,16 @@ class Pieces:
         """An error about the cursor's place."""
         shown = bytes(self._buffer[self._at : self._at + 40]).decode("utf-8", "replace")
         return BadLog(f"{self.place}: byte {self._before + self._at:,}: {fact}: {shown!r}: mend or recover the log")
+
+    def _value(self, most: int) -> Json:
+        self._next()
+        end = self._end(most)
+        if end - self._at > most:
+            raise self._too_long(most)
+        found = parse_json(bytes(self._buffer[self._at : end]), self.place, self.caps)
+        self._at = end
+        self._passed += 1
+        return found
 
     def _walk(self, opening: str) -> Iterator[None]:
         self._expect(opening)
@@ -137,43 +157,43 @@ class Pieces:
         self._before += upto
         self._at -= upto
 
-    def _grow(self, at: int, *, keep: bool) -> int:
+    def _grow(self, at: int, most: int) -> int:
         """More text after place `at` of the value at the cursor; the same place, in the buffer as it then is."""
-        if not keep:
+        if not most:
             self._at = at
-        elif at - self._at > self.caps.line_bytes:
-            raise self.bad(f"one value is longer than {self.caps.line_bytes:,} bytes (raise the cap if you trust it)")
+        elif at - self._at > most:
+            raise self._too_long(most)
         ahead = at - self._at
         if not self._more():
             raise self.bad("the text ends inside this value")
         return self._at + ahead
 
-    def _end(self, *, keep: bool) -> int:
-        """Where the value at the cursor ends, in the buffer. Not `keep`: the cursor may move on to free memory."""
+    def _end(self, most: int) -> int:
+        """Where the value at the cursor ends, in the buffer, `most` bytes on. 0: any size, and its text is let go."""
         first = self._buffer[self._at]
         if first == _QUOTE:
-            return self._string_end(self._at + 1, keep=keep)
+            return self._string_end(self._at + 1, most)
         if first in _OPENING:
-            return self._bracket_end(keep=keep)
+            return self._bracket_end(most)
         return self._scalar_end()
 
-    def _string_end(self, at: int, *, keep: bool) -> int:
+    def _string_end(self, at: int, most: int) -> int:
         while True:
             found = _IN_STRING.match(self._buffer, at)
             at = found.end() if found else at
             if at < len(self._buffer) and self._buffer[at] == _QUOTE:
                 return at + 1
-            at = self._grow(at, keep=keep)
+            at = self._grow(at, most)
 
-    def _bracket_end(self, *, keep: bool) -> int:
-        at, depth = self._at, self._depth
+    def _bracket_end(self, most: int) -> int:
+        at, depth = self._at + 1, self._depth + 1
         while True:
             found = _TO_BRACKET.match(self._buffer, at)
             at = found.end() if found else at
             if at == len(self._buffer):
-                at = self._grow(at, keep=keep)
+                at = self._grow(at, most)
             elif self._buffer[at] == _QUOTE:  # a string that goes on in the next chunk
-                at = self._string_end(at + 1, keep=keep)
+                at = self._string_end(at + 1, most)
             else:
                 depth += 1 if self._buffer[at] in _OPENING else -1
                 at += 1
@@ -197,5 +217,12 @@ class Pieces:
             raise self.bad("a value should stand here")
         return at
 
+    def _too_long(self, most: int) -> BadLog:
+        return _TooLong(str(self.bad(f"one value is longer than {most:,} bytes (raise the cap if you trust it)")))
+
     def _too_deep(self) -> BadLog:
         return self.bad(f"nested more than {self.caps.depth} deep (raise the cap on depth if you trust it)")
+
+
+class _TooLong(BadLog):
+    """A value is longer than it may be here."""

@@ -49,6 +49,7 @@ class Record:
     released: str = ""  # ISO date of the model's release
     messages: tuple[Message, ...] = ()
     steps: tuple[Step, ...] = ()  # verdicts that the log itself states; empty where it states none
+    judged_by: str = ""  # what they were read from: "step list", "intermediate score", "tool error"; "" where none
     success: float | None = None  # 0 ... 1; None: the run was not scored
     scores: Mapping[str, float] = field(default_factory=dict)  # every numeric score, by name
     stop: Stop = Stop.DONE  # done, horizon (planned end), cut (a limit), fault (provider or machine)
@@ -81,6 +82,7 @@ class Options:
     score: str = ""  # which score is the success, where a log has several; "" = its only or first one
     columns: Mapping[str, str] = field(default_factory=dict)  # a table's columns: {"item": "task_id", "ok": "correct"}
     messages: bool = True  # False: messages are not needed and may be skipped
+    steps: bool = True  # False: nor are verdicts on steps: outcomes alone, which may be read from a summary
 
 
 class Reader(Protocol):

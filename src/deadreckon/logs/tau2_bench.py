@@ -78,13 +78,15 @@ def _record(row: Mapping[str, Json], about: Mapping[str, Json], options: Options
     turns = [entry.get("turn_idx") for entry in objects(rows) if entry.get("role") == "assistant"]
     messages = chat_messages(rows, place)
     spoken = [message for message in messages if message.role == "assistant"]
+    reviewed = _reviewed(row, turns, spoken)
     return Record(
         item=need_label(row, ("task_id",), place),
         repeat=label(row, ("trial",)) or str(line),
         model=text(inner(about, "agent_info").get("llm")),
         task=text(inner(about, "environment_info").get("domain_name")) or "tau2-bench",
         messages=messages if options.messages else (),
-        steps=_reviewed(row, turns, spoken),
+        steps=reviewed,
+        judged_by="review" if reviewed else "",
         success=None if stop is Stop.FAULT else success(scores, "reward", options.score, place),
         scores=scores,
         stop=stop,

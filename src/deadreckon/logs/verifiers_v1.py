@@ -24,6 +24,7 @@ from pathlib import Path
 
 from deadreckon.contracts import Json, Stop, nan
 from deadreckon.logs.fields import (
+    STEP_LIST,
     as_object,
     count,
     inner,
@@ -80,6 +81,7 @@ def _own(episode: Mapping[str, Json]) -> list[Mapping[str, Json]]:
 def _record(trace: Mapping[str, Json], episode: Mapping[str, Json], options: Options, place: str, line: int) -> Record:
     stop, code = _stop(trace)
     scores = _scores(trace)
+    steps = stated_steps(inner(trace, "info").get("steps"), place)
     nodes, calls = objects(trace.get("nodes")), _calls(trace)
     span = inner(trace, "timing", "agent")
     start, end = number(span.get("start")), number(span.get("end"))
@@ -92,7 +94,8 @@ def _record(trace: Mapping[str, Json], episode: Mapping[str, Json], options: Opt
         model=text(inner(trace, "agent", "config").get("model")),
         task=text(inner(episode, "env").get("id")) or text(inner(trace, "task").get("type")),
         messages=_messages(nodes, calls, place) if options.messages else (),
-        steps=stated_steps(inner(trace, "info").get("steps"), place),
+        steps=steps,
+        judged_by=STEP_LIST if steps else "",
         success=None if stop is Stop.FAULT else success(scores, REWARD, options.score, place),
         scores=scores,
         stop=stop,
