@@ -30,6 +30,7 @@ FAILURES = (  # how the answer of a failed tool begins
 )
 SMALL = 4096  # characters of JSON that are parsed without weighing them first
 LARGE = 1 << 20  # characters of JSON within JSON beyond which it is not looked into
+MOST_CALLS = 10_000  # of one message
 SHOWN = 200  # characters of an error that are kept
 NEAR = 2000  # characters at either end of a tool's answer in which its error is looked for
 
@@ -130,6 +131,8 @@ def _calls(value: Json, place: str) -> list[Mapping[str, Json]]:
     """The tool calls of a message; verifiers v0 writes each one as a text of JSON."""
     if not isinstance(value, list):
         return []
+    if len(value) > MOST_CALLS:
+        raise BadLog(f"{place}: {len(value):,} tool calls, more than {MOST_CALLS:,}: check that it is a chat log")
     read = [parse_json(call, place) if isinstance(call, str) else call for call in value]
     return [as_object(call, place, "a tool call") for call in read]
 
