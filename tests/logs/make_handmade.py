@@ -122,7 +122,10 @@ def tau2_bench() -> None:
         message(6, "assistant", "Please turn airplane mode off."),
         message(7, "user", "###STOP###"),
     ]
-    errors = [{"source": "agent", "turn_idx": 2, "severity": "minor", "reasoning": "wrong id"}]
+    errors = [
+        {"source": "agent", "turn_idx": 2, "severity": "minor", "reasoning": "wrong id"},
+        {"source": "user", "turn_idx": 6, "severity": "minor", "reasoning": "said too little before it"},
+    ]
     review = {"summary": "", "agent_error": True, "user_error": False, "has_errors": True, "errors": errors}
 
     def simulation(task: str, trial: int, reason: str, reward: float | None, **more: Any) -> dict[str, Any]:

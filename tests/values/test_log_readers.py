@@ -11,6 +11,7 @@ import pytest
 from deadreckon.contracts import Event, Stop
 from deadreckon.errors import BadLog
 from deadreckon.logs.chat import Chat
+from deadreckon.logs.fields import count, number
 from deadreckon.logs.messages import chat_messages
 from deadreckon.logs.metr import Metr
 from deadreckon.logs.planbench import PlanBench
@@ -101,6 +102,32 @@ def test_verifiers_v1_gives_the_verdicts_that_the_environment_wrote() -> None:
     assert right == [[True] * 4, [True, True, False, False], [True] * 6, [True], [True] * 3]
 
 
+def test_verifiers_v1_weighs_rewards_and_takes_no_example_for_a_step(tmp_path: Path) -> None:
+    def node(role: str, sampled: bool, **more: object) -> dict[str, object]:
+        return {"message": {"role": role, "content": "x"}, "sampled": sampled} | more
+
+    trace = {
+        "id": "t",
+        "task": {"type": "T", "data": {"idx": 4}},
+        "agent": {"config": {"model": "m"}},
+        "nodes": [node("assistant", False), node("user", False), node("assistant", True, logprobs=[-0.5, -0.25])],
+        "calls": [{"node": 2, "usage": {"completion_tokens": 2}, "time": {"start": 10.0, "end": 10.5}}],
+        "rewards": {"right": {"score": 1.0, "weight": 0.5}, "form": {"score": 0.5, "weight": 0.5}, "none": None},
+        "is_completed": True,
+        "ok": True,
+        "stop_condition": "agent_timeout",
+    }
+    path = tmp_path / "traces.jsonl"
+    path.write_text(json.dumps(trace))
+    (record,) = VerifiersV1().read(path, Options())
+    assert (record.item, record.success, record.stop) == ("4", 0.75, CUT)
+    assert [m.role for m in record.messages] == ["user", "user", "assistant"]
+    assert (record.messages[2].logp, record.messages[2].seconds, record.lengths["steps"]) == (-0.75, 0.5, 1)
+    path.write_text(json.dumps({"id": "e", "task": trace["task"], "ok": False, "errors": [{"type": "EnvError"}]}))
+    (record,) = VerifiersV1().read(path, Options())
+    assert (record.success, record.stop, record.fault_code) == (None, FAULT, "EnvError")
+
+
 def test_verifiers_v0_is_what_was_run() -> None:
     records = read("verifiers-0.1.9/results.jsonl")
     expected = {0: (1.0, DONE), 1: (0.0, DONE), 2: (0.0, HORIZON), 3: (None, FAULT), 4: (1.0, DONE), 5: (1.0, DONE)}
@@ -117,10 +144,11 @@ def test_verifiers_v0_is_what_was_run() -> None:
 def test_later_v0_releases_tell_how_a_run_stopped(tmp_path: Path) -> None:
     base = {"example_id": 7, "prompt": "1+1=", "completion": "2", "reward": 1.0, "error": None, "is_completed": True}
     chain = {"error": "OverlongPromptError", "error_chain_repr": "", "error_chain_str": ""}
+    shown = [{"role": "user", "content": "2+2"}, {"role": "assistant", "content": "4"}]
     rows = [
         base | {"stop_condition": "max_turns_reached", "is_truncated": False},
         base | {"stop_condition": "max_total_completion_tokens_reached"},
-        base | {"stop_condition": "agent_completed", "is_truncated": True},
+        base | {"stop_condition": "agent_completed", "is_truncated": True, "prompt": shown},
         base | {"stop_condition": "has_error", "error": chain},
         base | {"stop_condition": "has_error", "error": chain | {"error": "SandboxError"}},
         base | {"stop_condition": "has_error", "error": chain | {"error": "ToolParseError"}, "reward": 0.0},
@@ -140,6 +168,7 @@ def test_later_v0_releases_tell_how_a_run_stopped(tmp_path: Path) -> None:
         (DONE, ""),
     ]
     assert [m.role for m in stops[0].messages] == ["user", "assistant"]
+    assert [m.role for m in stops[2].messages] == ["user", "user", "assistant"]
     assert (last.success, last.lengths["tokens"]) == (0.5, 9)
 
 
@@ -371,6 +400,12 @@ def test_what_cannot_be_read_is_one_clear_error(case: str, tmp_path: Path) -> No
     with pytest.raises(BadLog, match=said_of) as caught:
         list(Chat().read(path, Options()))
     assert "\n" not in str(caught.value)
+
+
+def test_a_number_that_is_none_is_missing() -> None:
+    values = (1, 0.5, True, float("inf"), float("nan"), 10**400, "3", None, [1])
+    assert [number(value) == number(value) for value in values] == [True] * 3 + [False] * 6
+    assert [count(value) for value in (3, 2.9, -1, 2**31, 10**400, "3")] == [3, 2, 0, 0, 0, 0]
 
 
 def test_a_score_that_is_not_there_is_an_error_that_names_those_that_are() -> None:
