@@ -1,6 +1,6 @@
 """Damages the fixtures of tests/logs, seeded, and says what a reader made of each: a typed error or a right table.
 
-    python tests/faults/log_fuzz.py 10000
+    python tests/faults/log_fuzz.py 10000 [FIXTURE ...]
     python tests/faults/log_fuzz.py bombs
 
 The first runs so many damaged files through every reader and prints counts, the slowest file and the peak of memory.
@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from copy import deepcopy
 from dataclasses import replace
 from math import isfinite
@@ -193,10 +193,10 @@ class Fuzz:
         assert [seen(record) for record in found if record.line != damaged + 1] == intact
 
 
-def main(times: int) -> None:
+def main(times: int, names: Collection[str]) -> None:
     """Damage each fixture so often; print what came of it."""
     print(f"{'fixture':<78}{'files':>7}{'errors':>8}{'tables':>8}{'slowest':>10}{'CPU s':>7}")
-    for name in FIXTURES:
+    for name in names:
         with tempfile.TemporaryDirectory() as folder:
             fuzz, rng = Fuzz(name, Path(folder)), random.Random(name)
             errors, slowest, start = 0, 0.0, time.process_time()
@@ -283,4 +283,4 @@ if __name__ == "__main__":
     elif sys.argv[1:2] == ["bomb"]:
         print(bomb(sys.argv[2], int(sys.argv[3])))
     else:
-        main(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 1000, sys.argv[2:] or FIXTURES)

@@ -292,6 +292,14 @@ def test_reflexion_steps_are_actions_after_the_prompt_and_what_nothing_comes_of_
     assert long.lengths == {"steps": 49.0}
 
 
+def test_a_reflexion_run_without_an_action_has_no_step(tmp_path: Path) -> None:
+    path = tmp_path / "trial_3.log"
+    path.write_text("\n#####\n\nEnvironment #0:\nHere is the task:\nGo.\n\nSTATUS: FAIL\n\n#####\n")
+    (record,) = Reflexion().read(path, Options())
+    assert (record.repeat, record.success, record.lengths) == ("3", 0.0, {"steps": 0.0})
+    assert [m.role for m in record.messages] == ["user"]
+
+
 def test_metr_runs_are_outcomes_by_human_minutes() -> None:
     records = read("metr/all_runs.jsonl")
     assert [(r.repeat, r.success, r.stop, r.fault_code) for r in records] == [

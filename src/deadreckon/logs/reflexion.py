@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 from deadreckon.contracts import Stop
@@ -156,7 +157,7 @@ def _messages(lines: list[str]) -> tuple[Message, ...]:
     start = max((i for i, text in enumerate(lines) if text.strip() == TASK), default=-1)
     actions = [i for i, text in enumerate(lines) if i > start and text.startswith("> ")]
     found = [Message("user", "\n".join(lines[: actions[0] if actions else len(lines)]))]
-    for i, after in zip(actions, (*actions[1:], len(lines)), strict=True):
+    for i, after in pairwise((*actions, len(lines))):
         found.append(Message("assistant", lines[i].removeprefix("> ")))
         if seen := "\n".join(lines[i + 1 : after]):
             found.append(Message("tool", seen, seen if seen.strip() == NOTHING else ""))
