@@ -36,13 +36,16 @@ MAY_IMPORT = {
     "cli": SCIENCE | {"studies", "report", "explorer", "cli_logs"},
     "cli_logs": SCIENCE | {"studies", "report"},
 }
-<<<<<<< HEAD
 LATE_IMPORTS = {"cli.py", "cli_logs.py"}  # `deadreckon --help` must not load what a command needs
-LATE_OUTSIDE = {"vl_convert", "altair", "torch", "safetensors", "openai", "transformers"}  # an adapter's edge
-=======
-LATE_IMPORTS = {"cli.py"}  # `deadreckon --help` must not load what a command needs
-LATE_OUTSIDE = {"vl_convert", "altair", "torch", "safetensors", "openai", "transformers", "zstandard"}  # an adapter's edge
->>>>>>> logsa
+LATE_OUTSIDE = {  # an adapter's edge
+    "vl_convert",
+    "altair",
+    "torch",
+    "safetensors",
+    "openai",
+    "transformers",
+    "zstandard",
+}
 MANY_PARAMETERS = {
     "seeds.py:blocks",  # the seven coordinates of a draw
     "cli.py:roll",  # the options of a command

@@ -8,14 +8,37 @@ from pathlib import Path
 
 from deadreckon.errors import BadLog, UnknownName
 from deadreckon.logs.cells import SUFFIXES
+from deadreckon.logs.chat import Chat
+from deadreckon.logs.inspect_json import InspectJson
+from deadreckon.logs.inspect_zip import InspectZip
+from deadreckon.logs.lmeval import LmEval
+from deadreckon.logs.metr import Metr
+from deadreckon.logs.planbench import PlanBench
 from deadreckon.logs.record import Caps, Options, Reader
+from deadreckon.logs.reflexion import Reflexion
+from deadreckon.logs.tau2_bench import Tau2Bench
+from deadreckon.logs.tau_bench import TauBench
+from deadreckon.logs.verifiers_v0 import VerifiersV0
+from deadreckon.logs.verifiers_v1 import VerifiersV1
 
 HEAD = 64 << 10  # bytes of a file that tell its format
 TABLE = "table"  # read by columns.py, whose columns somebody names
 TABLE_LINE = "any CSV, TSV, Parquet or JSON lines with columns you name: judged steps, or outcomes of runs"
 
 # One entry a format, most telling first: a file goes to the first reader that knows it.
-_READERS: tuple[Reader, ...] = ()
+_READERS: tuple[Reader, ...] = (
+    InspectZip(),
+    InspectJson(),
+    LmEval(),
+    VerifiersV1(),
+    VerifiersV0(),
+    TauBench(),
+    Tau2Bench(),
+    PlanBench(),
+    Reflexion(),
+    Metr(),
+    Chat(),
+)
 
 READERS: Mapping[str, Reader] = {reader.name: reader for reader in _READERS}
 
