@@ -88,7 +88,9 @@ def read(table: pl.DataFrame, on_error: str = "accept") -> Arm:
         raise BadOption(f"on_error={on_error!r}: one of {', '.join(OnError)}")
     rows = table.sort("item", "rollout", "t")
     here = pl.col("item", "rollout", "t")
-    if rows.select(pl.all_horizontal(here.eq_missing(here.shift())).slice(1).any()).item():  # sorted: twins are neighbours
+    if rows.select(
+        pl.all_horizontal(here.eq_missing(here.shift())).slice(1).any()
+    ).item():  # sorted: twins are neighbours
         raise BadOption(f"{len(rows)} rows hold more than one arm: filter to one run first, or measure by a column")
     return _arrays(_with_defaults(rows), OnError(on_error))
 

@@ -8,7 +8,7 @@ so that any two rollouts of one item, in one arm or in both, correlate by rho on
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -23,13 +23,14 @@ from deadreckon.instruments.anytime import (
     p_anytime_below,
     p_anytime_difference,
 )
-from deadreckon.instruments.arm import Arm, read
+from deadreckon.instruments.arm import Arm
 from deadreckon.instruments.compare import difference, difference_test, effect_size, items_better, ratio
 from deadreckon.instruments.predict import FITS, prediction_error
 from deadreckon.instruments.rank_tests import log_rank, log_rank_stratified
 from deadreckon.instruments.scores import hazard_score, ratio_score, survival_score
 from deadreckon.instruments.stats import Floats
 from deadreckon.validation.case import Case
+from deadreckon.validation.lifetimes import arm_of
 
 Readings = Mapping[str, Reading]
 HORIZON = 20
@@ -67,28 +68,16 @@ def lifetimes(hazard: float, shared: Floats, duel: Duel, rng: np.random.Generato
 
 
 def arm(times: Floats, duel: Duel, rng: np.random.Generator, first_item: int = 0) -> Arm:
-    """An arm's table of rollouts that stop at their first error, at the horizon, or at a time drawn to cut them."""
+    """Rollouts that stop at their first error, at the horizon, or at a time drawn to cut them, as `read` gives them."""
     flat = times.ravel()
     limit = np.full(len(flat), HORIZON)
     early = rng.random(len(flat)) < duel.censored
     limit[early] = rng.integers(1, HORIZON, size=int(early.sum()))
-    failed = flat <= limit
-    length = np.minimum(flat, limit).astype(np.int64)
-    index = np.repeat(np.arange(len(flat)), length)
-    last = np.cumsum(length) - 1
-    t = np.arange(len(index)) - np.repeat(last + 1 - length, length)
-    event = np.zeros(len(index), dtype=bool)
-    event[last] = failed
-    stop = np.full(len(index), -1)
-    stop[last] = failed
-    frame = pl.DataFrame({"i": index, "t": t, "wrong": event, "end": stop}).select(
-        item=pl.col("i") // duel.rollouts + first_item,
-        rollout=(pl.col("i") % duel.rollouts).cast(pl.Int32),
-        t=pl.col("t").cast(pl.Int32),
-        event=pl.when("wrong").then(pl.lit("slip")).otherwise(pl.lit("right")),
-        stop=pl.when(pl.col("end") == 1).then(pl.lit("broken")).when(pl.col("end") == 0).then(pl.lit("horizon")),
-    )
-    return read(frame, "stop")
+    plain = arm_of(np.minimum(flat, limit).astype(np.int64), flat <= limit, duel.rollouts)
+    if not first_item:
+        return plain
+    keys = plain.keys.with_columns(pl.col("item") + first_item)
+    return replace(plain, labels=plain.labels + first_item, keys=keys)
 
 
 def arms(duel: Duel, rng: np.random.Generator) -> tuple[Arm, Arm]:

@@ -22,7 +22,7 @@ from deadreckon.instruments.half_life import (
 )
 from deadreckon.instruments.horizon_trend import horizon_doubling, horizon_trend
 from deadreckon.instruments.law_horizon import fitted_horizon, fitted_time_horizon, outcome_shape
-from deadreckon.instruments.lifetime_laws import Law
+from deadreckon.instruments.laws import Law
 from deadreckon.instruments.outcomes import Outcomes, read_outcomes
 from deadreckon.instruments.time_horizon import fit_logistic, time_horizon
 from deadreckon.validation import planted

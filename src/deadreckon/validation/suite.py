@@ -42,9 +42,11 @@ class Size:
     every_cell: bool  # False: the cheapest cell of each topic (fewest items, then the first)
 
 
+FIRST = 200  # replicates of a change, counted of every cell before more is counted of any
+
 SIZES = {
     "quick": Size(100, 100, False),
-    "change": Size(200, 200, True),
+    "change": Size(FIRST, FIRST, True),
     "release": Size(2_000, 10_000, True),
 }
 
