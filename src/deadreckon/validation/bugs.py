@@ -81,15 +81,15 @@ BUGS: tuple[Bug, ...] = (
         "(values * self.weight[self.rollout])[rows]\n        return",
         "values[rows]\n        return",
     ),
-    Bug("forced steps counted", ARM, 'own=(steps["forced"] == "").to_numpy()', "own=np.ones(len(steps), dtype=bool)"),
+    Bug("forced steps counted", ARM, 'own=pl.col("forced") == ""', "own=pl.lit(value=True)"),
     Bug("families ignored", ARM, 'unit = "family" if named else "item"', 'unit = "item"'),
     Bug("rollouts taken as items", ARM, 'groups[unit].rank("dense")', 'groups[unit].rank("ordinal")'),
     Bug("illegal actions not counted", ARM, "for event in ERRORS]", "for event in ERRORS[:1]]"),
     Bug(
         "a mend counted as an error",
         ARM,
-        'steps["event"].is_in([event.value for event in ERRORS])',
-        '(steps["event"] != "right")',
+        'pl.col("event").is_in([event.value for event in ERRORS])',
+        'pl.col("event") != "right"',
     ),
     Bug(
         "arms paired by position", ARM, "spread[union.search_sorted(arm.labels).to_numpy()]", "spread[: len(influence)]"
