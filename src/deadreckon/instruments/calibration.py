@@ -132,8 +132,8 @@ def brier_reliability(arm: Arm) -> Reading:
 
     w_b share of the steps, p_b mean claim, r_b share right. Brier = reliability - resolution + uncertainty + what
     varies inside the bins. No interval: at 2,000 items with rare errors the value lay 0.4 of its standard errors
-    above the planted one. `ece_debiased` is its root freed of chance's part, with an interval. Source: Murphy, J. Applied
-    Meteorology 12 (1973).
+    above the planted one. `ece_debiased` is its root freed of chance's part, with an interval. Source: Murphy,
+    J. Applied Meteorology 12 (1973).
     """
     measure = Measure("brier_reliability", "1", f"at most {BINS} bins of equal mass")
     try:

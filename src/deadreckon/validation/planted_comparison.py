@@ -16,6 +16,7 @@ import polars as pl
 from scipy import special, stats
 
 from deadreckon.contracts import Reading
+from deadreckon.errors import NotEstimable
 from deadreckon.instruments.anytime import (
     difference_anytime,
     mean_anytime,
@@ -25,6 +26,7 @@ from deadreckon.instruments.anytime import (
 )
 from deadreckon.instruments.arm import Arm
 from deadreckon.instruments.compare import difference, difference_test, effect_size, items_better, ratio
+from deadreckon.instruments.permutation import missing_test
 from deadreckon.instruments.predict import FITS, prediction_error
 from deadreckon.instruments.rank_tests import log_rank, log_rank_stratified
 from deadreckon.instruments.scores import hazard_score, ratio_score, survival_score
@@ -89,10 +91,22 @@ def arms(duel: Duel, rng: np.random.Generator) -> tuple[Arm, Arm]:
     return ours, theirs
 
 
+NAMES = (
+    *(f"{what} of {score}" for what in ("difference", "ratio", "p_difference") for score in ("survival", "hazard")),
+    "p_log_rank",
+    "p_log_rank_stratified",
+    "effect_size",
+    "items_better",
+)
+
+
 def duel_sample(duel: Duel, rng: np.random.Generator) -> Readings:
     """Every comparison of one pair of arms."""
     ours, theirs = arms(duel, rng)
-    s, t = (survival_score(one, AT) for one in (ours, theirs))
+    try:
+        s, t = (survival_score(one, AT) for one in (ours, theirs))
+    except NotEstimable as why:  # every rollout ended before the step: so does all that rests on it
+        return dict.fromkeys(NAMES, missing_test("comparison", duel.items, str(why)))
     h, g = (hazard_score(one) for one in (ours, theirs))
     taken = {
         "difference of survival": difference(s, t),

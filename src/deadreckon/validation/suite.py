@@ -6,16 +6,21 @@ from dataclasses import dataclass
 
 from deadreckon.errors import UnknownName
 from deadreckon.validation import (
+    planted_ahead,
     planted_calibration,
     planted_comparison,
     planted_core,
     planted_drift,
     planted_ends,
     planted_errors,
+    planted_loglogistic,
     planted_outcomes,
     planted_recovery,
     planted_repeats,
     planted_returns,
+    planted_scores,
+    planted_selection,
+    planted_stops,
 )
 from deadreckon.validation.case import Case
 
@@ -30,6 +35,11 @@ MODULES = (  # each with its CASES
     planted_outcomes,
     planted_repeats,
     planted_comparison,
+    planted_loglogistic,
+    planted_stops,
+    planted_selection,
+    planted_ahead,
+    planted_scores,
 )
 
 
