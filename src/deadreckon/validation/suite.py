@@ -15,6 +15,7 @@ from deadreckon.validation import (
     planted_errors,
     planted_loglogistic,
     planted_outcomes,
+    planted_ratios,
     planted_recovery,
     planted_repeats,
     planted_returns,
@@ -40,6 +41,7 @@ MODULES = (  # each with its CASES
     planted_selection,
     planted_ahead,
     planted_scores,
+    planted_ratios,
 )
 
 
