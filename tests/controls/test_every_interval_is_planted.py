@@ -1,5 +1,8 @@
 """No interval is printed without a planted truth behind it: every reading there is, is looked up among the cases."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -9,7 +12,7 @@ from deadreckon.instruments.compare import COMPARISONS
 from deadreckon.instruments.predict import FITS
 from deadreckon.validation.lifetimes import Lives
 from deadreckon.validation.planted_calibration import Claimed, tempered
-from deadreckon.validation.suite import all_cases
+from deadreckon.validation.suite import MODULES, all_cases
 
 NEVER = {  # no interval, whatever the table
     "brier_reliability",
@@ -56,3 +59,25 @@ def test_what_is_said_never_to_have_an_interval_has_none_and_says_why() -> None:
         assert np.isfinite(reading.value), name
         assert np.isnan(reading.low), name
         assert "no interval" in reading.reason, name
+
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted((ROOT / "docs" / "instruments").glob("*.md"))
+NAMED = {path.stem: path.read_text().partition("## Validated")[2].partition("\n## ")[0] for path in PAGES}
+
+
+@pytest.mark.parametrize("topic", sorted({case.topic for case in all_cases()}))
+def test_every_planted_law_is_named_on_a_page_of_the_instruments(topic: str) -> None:
+    law = topic.removesuffix(", unequal items")
+    module = next(module for module in MODULES for case in module.CASES if case.topic == topic)
+    file = f"`validation/{module.__name__.rpartition('.')[2]}.py`"
+    assert any(file in said and law in " ".join(said.split()) for said in NAMED.values()), (file, law)
+
+
+@pytest.mark.parametrize("page", sorted(name for name in NAMED if name != "README"))
+def test_every_page_says_what_holds_it_and_what_it_names_is_there(page: str) -> None:
+    files = re.findall(r"`((?:validation|tests)/[\w/.]+)`", NAMED[page])
+    assert files, page
+    for file in files:
+        root = ROOT if file.startswith("tests/") else ROOT / "src" / "deadreckon"
+        assert (root / file).exists(), file

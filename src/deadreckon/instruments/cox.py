@@ -93,7 +93,7 @@ def _moments(place: Ints, load: Floats, data: Data, rows: Ints | slice = slice(N
     sums = []
     for values in (load, load[:, None] * x, load[:, None, None] * x[:, :, None] * x[:, None, :]):
         columns = values.reshape(len(values), -1).T
-        total = np.stack([np.bincount(place, column, data.times) for column in columns], axis=1)
+        total = np.stack([np.bincount(place, column, data.times) for column in columns], axis=1).astype(float)
         sums.append(total.reshape(data.times, *values.shape[1:]))
     return sums
 
@@ -142,8 +142,8 @@ def influence(data: Data, found: Fit) -> Floats:
 def hazard_ratio(ours: Arm, theirs: Arm) -> Reading:
     """Chance of a first error in a step in the first arm over that in the second, the same ratio at every step.
 
-    See the module; ties by Breslow. Interval: t on the log scale over items (families), whose rollouts in both arms count
-    as one unit. It needs 10 first errors in each arm and 20 items.
+    See the module; ties by Breslow. Interval: t on the log scale over items (families); an item's rollouts in both arms
+    are one unit. It needs 10 first errors in each arm and 20 items.
     """
     measure = Measure("hazard_ratio", "1", "proportional hazards, Breslow ties, items as clusters")
     if ours.labels.dtype != theirs.labels.dtype:
@@ -163,7 +163,7 @@ def hazard_ratio(ours: Arm, theirs: Arm) -> Reading:
         return measure.missing(ours, str(why))
     home = np.unique(labels[used], return_inverse=True)[1]
     clusters = int(home.max()) + 1
-    by_cluster = np.bincount(home, weights=influence(data, found)[:, 0], minlength=clusters)
+    by_cluster = np.bincount(home, weights=influence(data, found)[:, 0], minlength=clusters).astype(float)
     log_ratio = Estimate(float(found.beta[0]), by_cluster, min(ours.clusters, theirs.clusters))
     value = float(np.exp(log_ratio.value))
     errors = min(int(first.failed.sum()) for first in both)

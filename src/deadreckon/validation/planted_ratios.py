@@ -1,4 +1,4 @@
-"""Planted hazard ratios: geometric first errors in two arms, so that the chances of an error in a step have one ratio."""
+"""Planted hazard ratios: geometric first errors in two arms, whose chances of an error in a step have one ratio."""
 
 from __future__ import annotations
 
