@@ -10,13 +10,14 @@ import pytest
 from scipy import stats
 
 from deadreckon.errors import NotEstimable
-from deadreckon.instruments import hazard_ratio, log_rank
+from deadreckon.instruments import hazard_ratio, log_rank, read
 from deadreckon.instruments.arm import Arm
 from deadreckon.instruments.cox import Data, fit, influence, lives, partial
 from deadreckon.instruments.lifetime_laws import Ends, fit_law
 from deadreckon.instruments.shape import Law, log_likelihood
 from deadreckon.instruments.shape import fit as fit_steps
 from deadreckon.validation.golden import DATA
+from deadreckon.validation.hand import steps
 from deadreckon.validation.lifetimes import arm_of
 from deadreckon.validation.planted_comparison import Duel, arms
 
@@ -49,6 +50,7 @@ def test_breslow_has_the_root_of_its_equation() -> None:
     """At r = exp(beta), the error of x = 1 among 3 + 3 at risk, and two tied errors among 1 + 3."""
     r = math.exp(fit(six_rows()).beta[0])
     assert 2 - 3 * r / (3 * r + 3) - 2 * r / (r + 3) == pytest.approx(0, abs=1e-12)
+    assert r == pytest.approx((3 + math.sqrt(33)) / 2, rel=1e-12)
 
 
 def lung(names: tuple[str, ...]) -> Data:
@@ -125,3 +127,26 @@ def test_few_errors_give_a_ratio_without_interval() -> None:
     reading = hazard_ratio(*arms(Duel(30, 0.01, 0.02), np.random.default_rng(0)))
     assert math.isnan(reading.low)
     assert "are needed" in reading.reason
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ([], []),
+        ([3], [4]),
+        ([3, 3, 3], [3, 3, 3]),
+        ([1] * 40, [1] * 40),
+        (list(range(1, 31)), [40] * 30),
+    ],
+)
+def test_degenerate_arms_give_reasons_and_no_false_certainty(ours: list[int], theirs: list[int]) -> None:
+    for failed in (True, False):
+        a, b = (
+            arm_of(np.array(t, dtype=np.int64), np.full(len(t), failed), 1) if t else read(steps())
+            for t in (ours, theirs)
+        )
+        reading = hazard_ratio(a, b)
+        if math.isnan(reading.low):
+            assert reading.reason
+        else:
+            assert reading.low < reading.value < reading.high

@@ -26,6 +26,7 @@ RECOVERY = "instruments.recovery"
 FORCED = "instruments.forced"
 CONDITIONING = "instruments.conditioning"
 DRIFT = "instruments.drift"
+COX = "instruments.cox"
 
 BUGS: tuple[Bug, ...] = (
     Bug("variance without the few-clusters factor", STATS, "c / np.maximum(c - 1, 1), nan)", "1.0, nan)"),
@@ -208,6 +209,12 @@ BUGS: tuple[Bug, ...] = (
         "np.nan_to_num(tokens), arm.own)",
         "np.nan_to_num(tokens), arm.own & ~arm.error)",
     ),
+    Bug("hazards compared among those gone", COX, "risk = [_from_here_on(part)", "risk = [np.cumsum(part, axis=0)"),
+    Bug("ties of a ratio as if in order", COX, 'part * (ties == "efron")', "part * 1.0"),
+    Bug(
+        "rollouts of a ratio as items", COX, "np.unique(labels[used], return_inverse=True)[1]", "np.arange(used.sum())"
+    ),
+    Bug("a ratio turned over", COX, "zip(both, (1.0, 0.0), strict=True)", "zip(both, (0.0, 1.0), strict=True)"),
     Bug("replicates that share a seed", "validation.case", "Purpose.START, place)", "Purpose.START, 0)"),
     Bug(
         "cells that share a seed",

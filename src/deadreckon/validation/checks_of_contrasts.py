@@ -7,10 +7,13 @@ from collections.abc import Callable
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from scipy import stats
 
 from deadreckon.instruments import (
+    Arm,
     excess_accumulated_error,
+    hazard_ratio,
     read,
     self_conditioning,
     self_conditioning_ratio,
@@ -19,7 +22,7 @@ from deadreckon.instruments import (
 )
 from deadreckon.instruments.stats import Side, difference_interval
 from deadreckon.validation.formulas import close, effective, ends
-from deadreckon.validation.hand import steps, take
+from deadreckon.validation.hand import lives, steps, take
 
 
 def positive_means_have_t_intervals_on_the_log_scale() -> bool:
@@ -108,9 +111,28 @@ def gaps_pair_items_by_name() -> bool:
     return narrower and both.high - both.low < strangers.high - strangers.low
 
 
+def a_ratio_of_hazards_by_hand() -> bool:
+    """Two tied errors among four at risk: r^2 - 3 r - 6 = 0. A rollout seen twice says of its item what it says once."""
+    ours, theirs = lives(np.array([1, 1, 6]), FIRST), lives(np.array([9, 6, 8]), np.array([True, True, False]))
+    value = hazard_ratio(read(ours), read(theirs.with_columns(pl.col("item") + 3))).value
+    rng = np.random.default_rng(11)
+    seen = [(rng.geometric(h, 25), rng.random(25) < 0.9, np.arange(25)) for h in (0.2, 0.35)]
+    once, twice = (hazard_ratio(*(_copied(one, copies) for one in seen)) for copies in (1, 2))
+    same = close(ends(once), ends(twice)) and math.isclose(once.value, twice.value)
+    return math.isclose(value, (3 + math.sqrt(33)) / 2) and same and once.low < once.value < once.high
+
+
+def _copied(one: tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64]], copies: int) -> Arm:
+    time, failed, item = one
+    return read(lives(np.tile(time, copies), np.tile(failed, copies), np.tile(item, copies)))
+
+
+FIRST = np.array([True, False, True])
+
 CONTRAST_CHECKS: tuple[Callable[[], bool], ...] = (
     positive_means_have_t_intervals_on_the_log_scale,
     a_difference_uses_both_intervals_and_their_correlation,
     contrasts_are_paired_by_item,
     gaps_pair_items_by_name,
+    a_ratio_of_hazards_by_hand,
 )
