@@ -112,7 +112,7 @@ def gaps_pair_items_by_name() -> bool:
 
 
 def a_ratio_of_hazards_by_hand() -> bool:
-    """Two tied errors among four at risk: r^2 - 3 r - 6 = 0. A rollout seen twice says of its item what it says once."""
+    """Two tied errors among four at risk: r^2 - 3 r - 6 = 0. A rollout seen twice says what it says once."""
     ours, theirs = lives(np.array([1, 1, 6]), FIRST), lives(np.array([9, 6, 8]), np.array([True, True, False]))
     value = hazard_ratio(read(ours), read(theirs.with_columns(pl.col("item") + 3))).value
     rng = np.random.default_rng(11)
