@@ -50,7 +50,7 @@ class Size:
     """How much is run."""
 
     replicates: int
-    closed: int  # replicates of closed-form cases
+    closed: int  # replicates of closed-form cases, and of those that hold a test
     every_cell: bool  # False: the cheapest cell of each topic (fewest items, then the first)
 
 
@@ -84,4 +84,4 @@ def plan(size: str, topic: str | None = None) -> list[tuple[Case, int]]:
             for name in topics
             if topic in (None, name)
         ]
-    return [(case, chosen.closed if case.closed else chosen.replicates) for case in kept]
+    return [(case, chosen.closed if case.closed or case.nulls else chosen.replicates) for case in kept]

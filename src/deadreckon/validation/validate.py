@@ -62,7 +62,7 @@ def validate(out: Path, order: Order, *, workers: int = 2, progress: runner.Prog
         + f", Python {platform.python_version()}, deadreckon {deadreckon.__version__}",
         "machine": f"{platform.system()} {platform.machine()}",
         "seed": str(order.seed),
-        "replicates": f"{size.replicates:,} a cell, {size.closed:,} where everything is closed-form",
+        "replicates": f"{size.replicates:,} a cell, {size.closed:,} with a test or all in closed form",
         "counted": f"{there:,} of {asked:,} replicates, {len(planned)} cells, {len(counted.rows)} rows",
         "time": f"{counted.cpu:,.0f} CPU seconds counting; this run {time.time() - begun:,.0f} s, {workers} workers",
     }
