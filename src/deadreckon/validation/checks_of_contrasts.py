@@ -58,31 +58,31 @@ def a_difference_uses_both_intervals_and_their_correlation() -> bool:
 
 
 def _arms() -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Injected and healed tables of 30 items, one own step; the second lacks items 0 and 1 and gains two others."""
+    """Injected and healed tables of 90 items, one own step; the second lacks items 0 and 1 and gains two others."""
     rng = np.random.default_rng(5)
-    item, hard = np.arange(32), rng.random(32)
+    item, hard = np.arange(92), rng.random(92)
     frames = []
-    for kind, factor, kept in (("injected", 0.9, item < 30), ("healed", 0.6, item >= 2)):
-        wrong = rng.random(32) < factor * hard
+    for kind, factor, kept in (("injected", 0.9, item < 90), ("healed", 0.6, item >= 2)):
+        wrong = rng.random(92) < factor * hard
         rows = ((int(i), "rr" + "rs"[int(e)], "horizon") for i, e in zip(item[kept], wrong[kept], strict=True))
-        frames.append(steps(*rows, forced=["healed", kind, ""] * 30))
+        frames.append(steps(*rows, forced=["healed", kind, ""] * 90))
     return frames[0], frames[1]
 
 
 def contrasts_are_paired_by_item() -> bool:
-    """Items 2 ... 29 are in both tables: difference and ratio from them alone."""
+    """Items 2 ... 89 are in both tables: difference and ratio from them alone."""
     tables = _arms()
     injected, healed = (read(frame) for frame in tables)
     y, z = (
-        frame.filter(pl.col("t") == 2, pl.col("item").is_between(2, 29))["event"].eq("slip").to_numpy().astype(float)
+        frame.filter(pl.col("t") == 2, pl.col("item").is_between(2, 89))["event"].eq("slip").to_numpy().astype(float)
         for frame in tables
     )
-    w = (y - y.mean()) / 28 / y.mean() - (z - z.mean()) / 28 / z.mean()
-    half = stats.t.ppf(0.975, 27) * math.sqrt(28 / 27 * float((w**2).sum()))
+    w = (y - y.mean()) / 88 / y.mean() - (z - z.mean()) / 88 / z.mean()
+    half = stats.t.ppf(0.975, 87) * math.sqrt(88 / 87 * float((w**2).sum()))
     q = float(y.mean() / z.mean())
     sides = []
     for v in (y, z):
-        u = (v - v.mean()) / 28
+        u = (v - v.mean()) / 88
         one = effective(float(v.mean()), u)
         sides.append(Side(np.array([v.mean()]), np.array([one[0]]), np.array([one[1]]), u[:, None]))
     low, high = difference_interval(sides[0], sides[1])
