@@ -235,16 +235,17 @@ def validate(
     topic: Annotated[str | None, typer.Option(help="One planted law alone, e.g. geometric.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the replicates.")] = 0,
     workers: Workers = 2,
+    minutes: Annotated[float, typer.Option(help="Stop after so long; the same command goes on.")] = float("inf"),
 ) -> None:
     """Measure the instrument on itself: coverage, size, bias, golden numbers, planted bugs. Exit code 1: one fails."""
     from deadreckon.rollouts.progress import progress_bar
     from deadreckon.validation.page import summary
-    from deadreckon.validation.validate import expect
+    from deadreckon.validation.validate import Order, expect
     from deadreckon.validation.validate import validate as run
 
     _warn(expect(size.value, topic, workers))
     with progress_bar("replicates") as tell:
-        report = run(out, size.value, topic, seed=seed, workers=workers, progress=tell)
+        report = run(out, Order(size.value, topic, seed, minutes), workers=workers, progress=tell)
     typer.echo(f"{summary(report)}\n{out / 'validation.md'}")
     if report.failures:
         raise typer.Exit(1)

@@ -1,10 +1,12 @@
 """Planted truths: tests keep their size, plans their power, bounds hold at every look where fixed-n ones do not."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
 
-from deadreckon.instruments import log_rank, log_rank_stratified, read
+from deadreckon.instruments import log_rank, log_rank_stratified
 from deadreckon.instruments.anytime import lower_bounds, mean_anytime
 from deadreckon.instruments.arm import Arm
 from deadreckon.instruments.compare import difference_test
@@ -13,6 +15,7 @@ from deadreckon.instruments.planning import Components, items_for_effect
 from deadreckon.instruments.scores import ratio_score, survival_score
 from deadreckon.instruments.stats import clopper_pearson
 from deadreckon.validation.case import Case
+from deadreckon.validation.lifetimes import arm_of
 from deadreckon.validation.planted_comparison import CASES, Duel, arms
 
 REPETITIONS = 60
@@ -54,7 +57,8 @@ def test_log_rank_that_takes_rollouts_as_independent_is_too_sure() -> None:
 
 
 def _as_items(arm: Arm, first: int) -> Arm:
-    return read(arm.steps.with_columns(item=first + pl.col("item") * 1000 + pl.col("rollout"), rollout=0), "stop")
+    alone = arm_of(arm.length, arm.stop == "broken", 1)
+    return replace(alone, labels=alone.labels + first)
 
 
 def test_stratified_log_rank_finds_a_difference_that_unequal_items_hide() -> None:

@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 
 from deadreckon.contracts import Reading, nan
-from deadreckon.errors import OtherIdentity, UnknownName
+from deadreckon.errors import UnknownName
 from deadreckon.instruments import read
 from deadreckon.instruments.arm import Arm
 from deadreckon.instruments.hazard import step_error
 from deadreckon.instruments.stats import clopper_pearson
-from deadreckon.validation import planted, planted_core, runner
+from deadreckon.validation import counts, planted, planted_core, runner
 from deadreckon.validation.case import Case, replicate
 from deadreckon.validation.page import Report, as_json, markdown
 from deadreckon.validation.planted import Cell
+from deadreckon.validation.relies import sources
 from deadreckon.validation.suite import all_cases, plan
 from deadreckon.validation.tally import FAILURES, Row, outcomes, rows
 
@@ -127,24 +128,50 @@ def test_every_case_has_its_name_and_its_cells_span_the_grid() -> None:
 def test_counts_are_the_same_for_any_number_of_workers_and_after_a_kill(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "CHUNK", 10)
+    monkeypatch.setattr(counts, "CHUNK", 10)
     planned = [(case, 20) for case, _ in plan("quick", "losses")]
     told: list[tuple[int, int]] = []
-    one, _ = runner.run(planned, tmp_path / "one", 3, 1, lambda done, total: told.append((done, total)))
+    one = runner.run(planned, tmp_path / "one", 3, 1, lambda done, total: told.append((done, total)))
     assert told[0] == (0, 20)
     assert told[-1] == (20, 20)
-    killed = sorted((tmp_path / "one" / runner.COUNTED).glob("*.npz"))[0]
+    killed = sorted((tmp_path / "one" / counts.COUNTED).rglob("*.npz"))[0]
     killed.unlink()
-    again, _ = runner.run(planned, tmp_path / "one", 3, 2, lambda done, total: told.append((done, total)))
+    again = runner.run(planned, tmp_path / "one", 3, 2, lambda done, total: told.append((done, total)))
     assert told[-2:] == [(10, 20), (20, 20)]
-    assert again == one
-    with pytest.raises(OtherIdentity, match="seed 3 there, 4 now"):
-        runner.run(planned, tmp_path / "one", 4, 1, lambda done, total: None)
+    assert again.rows == one.rows
     direct = rows(planned[0][0], runner.count(planned[0][0], 3, 0, 20))
-    assert direct == one
-    report = Report({"seed": "3"}, one, [], [])
+    assert direct == one.rows
+    report = Report({"seed": "3"}, one.rows, [], [], one.topics)
     assert "kl_free_running" in markdown(report)
+    assert "| losses | 1 | 20 | yes |" in markdown(report)
     assert '"share"' in as_json(report)
+
+
+def test_a_run_out_of_time_says_what_it_counted_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counts, "CHUNK", 10)
+    planned = [(case, 30) for case, _ in plan("quick", "losses")]
+    none = runner.run(planned, tmp_path, 3, 1, lambda done, total: None, minutes=0)
+    assert not none.rows
+    assert (none.topics[0].most, none.topics[0].whole) == (0, False)
+    runner.run([(planned[0][0], 10)], tmp_path, 3, 1, lambda done, total: None)
+    some = runner.run(planned, tmp_path, 3, 1, lambda done, total: None, minutes=0)
+    assert {row.replicates for row in some.rows} == {10}
+    assert (some.topics[0].most, some.topics[0].whole) == (10, False)
+
+
+def test_counts_of_another_seed_or_other_code_are_never_mixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned = [(case, 20) for case, _ in plan("quick", "losses")]
+    place = counts.open_topics(planned, tmp_path, 3)["losses"]
+    assert counts.open_topics(planned, tmp_path, 3)["losses"] == place
+    assert counts.open_topics(planned, tmp_path, 4)["losses"].path != place.path
+    monkeypatch.setattr(counts, "code_of", lambda cases: "another")
+    assert counts.open_topics(planned, tmp_path, 3)["losses"].path != place.path
+
+
+def test_a_count_relies_on_the_sources_that_run_and_on_no_other() -> None:
+    names = {path.name for path in sources(case for case, _ in plan("quick", "losses"))}
+    assert {"drift.py", "stats.py", "arm.py", "planted.py", "planted_core.py", "seeds.py", "tally.py"} <= names
+    assert not names & {"voting.py", "time_horizon.py", "planted_repeats.py", "bugs.py", "__init__.py"}
 
 
 def test_replicates_draw_afresh() -> None:

@@ -264,9 +264,12 @@ def test_the_trend_is_least_squares_on_the_front_and_its_turn_over_is_the_doubli
     models = [read_models(model(*one), "minutes")[0] for one in plan]
     reading, doubling = horizon_trend(models), horizon_doubling(models)
     y = [math.log2(time_horizon(m).value) for m in models[:3]]
-    peer = stats.linregress([m.released.toordinal() for m in models[:3] if m.released], y)
+    x = [m.released.toordinal() for m in models[:3] if m.released]
+    peer = stats.linregress(x, y)
     assert reading.value == pytest.approx(peer.slope)
-    assert reading.high - reading.value == pytest.approx(stats.t.ppf(0.975, 1) * peer.stderr)
+    without = [stats.linregress(np.delete(x, i), np.delete(y, i)).slope for i in range(3)]
+    spread = math.sqrt(sum((slope - peer.slope) ** 2 for slope in without))
+    assert reading.high - reading.value == pytest.approx(stats.t.ppf(0.975, 1) * spread)
     assert reading.n == 3
     assert doubling.value == pytest.approx(1 / peer.slope)
     assert doubling.low == pytest.approx(1 / reading.high)

@@ -54,6 +54,7 @@ from deadreckon.instruments.anytime import (
 from deadreckon.instruments.arm import Arm, read
 from deadreckon.instruments.compare import compare_arms
 from deadreckon.instruments.conditioning import self_conditioning, self_conditioning_first, self_conditioning_ratio
+from deadreckon.instruments.cox import hazard_ratio
 from deadreckon.instruments.drift import excess_accumulated_error, log_loss_identity
 from deadreckon.instruments.forced import survival_gap_by_step, survival_gap_constant, survival_gap_mixed
 from deadreckon.instruments.half_life import (
@@ -102,6 +103,7 @@ __all__ = [
     "e_value_below",
     "excess_accumulated_error",
     "half_life",
+    "hazard_ratio",
     "hazard_score",
     "holm",
     "horizon_doubling",

@@ -87,7 +87,10 @@ def read(table: pl.DataFrame, on_error: str = "accept") -> Arm:
     if on_error not in set(OnError):
         raise BadOption(f"on_error={on_error!r}: one of {', '.join(OnError)}")
     rows = table.sort("item", "rollout", "t")
-    if rows.select("item", "rollout", "t").is_duplicated().any():
+    here = pl.col("item", "rollout", "t")
+    if rows.select(
+        pl.all_horizontal(here.eq_missing(here.shift())).slice(1).any()
+    ).item():  # sorted: twins are neighbours
         raise BadOption(f"{len(rows)} rows hold more than one arm: filter to one run first, or measure by a column")
     return _arrays(_with_defaults(rows), OnError(on_error))
 
@@ -101,20 +104,25 @@ def _with_defaults(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _arrays(rows: pl.DataFrame, on_error: OnError) -> Arm:
-    groups = rows.group_by("item", "rollout", maintain_order=True).agg(
-        pl.col("stop").last().fill_null("").alias("stop"),
-        pl.col("weight").first(),
-        pl.col("family").first(),
-        pl.col("event").count().cast(pl.Int64).alias("length"),
+    here = pl.col("item", "rollout")
+    marks = rows.select(
+        there=pl.col("event").is_not_null(),
+        new=pl.any_horizontal(here.ne_missing(here.shift())),
+        own=pl.col("forced") == "",
+        error=pl.col("event").is_in([event.value for event in ERRORS]),
     )
+    there, new, own, error = (column.to_numpy() for column in marks.fill_null(value=False))
+    first = np.flatnonzero(new | (np.arange(len(rows)) == 0))
+    groups = rows.select("item", "rollout", "family", "weight")[first]
+    stop = rows["stop"][np.append(first[1:], len(rows))[: len(first)] - 1].fill_null("")
     named = len(groups) > 0 and (groups["family"] != "").all()
     unit = "family" if named else "item"
     home = groups[unit].rank("dense").cast(pl.Int64).to_numpy() - 1
-    length = groups["length"].to_numpy()
-    steps = rows.filter(pl.col("event").is_not_null())
+    length = np.add.reduceat(there.astype(np.int64), first) if len(first) else np.zeros(0, dtype=np.int64)
     rollout = np.repeat(np.arange(len(groups)), length)
+    whole = bool(there.all())
     return Arm(
-        steps=steps,
+        steps=rows if whole else rows.filter(pl.Series(there)),
         on_error=on_error,
         cluster=home[rollout],
         clusters=int(home.max()) + 1 if home.size else 0,
@@ -124,10 +132,10 @@ def _arrays(rows: pl.DataFrame, on_error: OnError) -> Arm:
         home=home,
         keys=groups.select("item", "rollout"),
         weight=groups["weight"].to_numpy().astype(float),
-        stop=groups["stop"].to_numpy().astype(str),
+        stop=stop.to_numpy().astype(str),
         length=length,
-        own=(steps["forced"] == "").to_numpy(),
-        error=steps["event"].is_in([event.value for event in ERRORS]).to_numpy(),
+        own=own if whole else own[there],
+        error=error if whole else error[there],
     )
 
 

@@ -33,6 +33,7 @@ BINS = 10
 ROUNDING = 1e-6  # of a float32 model's probabilities
 DRAWS = 1000
 NO_RESOLUTION = "no interval: those tried held 90% where an item's claims are alike; see auroc, which has one"
+NO_RELIABILITY = "no interval: the value is biased upwards by chance; see ece_debiased, its root without that part"
 FEWEST = 10 * BINS  # wrong steps, and right ones, that an interval over bins rests on
 HALVINGS = 50  # halvings of an interval's end
 
@@ -130,19 +131,17 @@ def brier_reliability(arm: Arm) -> Reading:
     """sum_b w_b (p_b - r_b)^2 over bins b: squared distance of claim and fact (biased upwards by chance).
 
     w_b share of the steps, p_b mean claim, r_b share right. Brier = reliability - resolution + uncertainty + what
-    varies inside the bins. The interval is that of `ece_debiased`, squared, widened to hold the biased value. Source:
-    Murphy, J. Applied Meteorology 12 (1973).
+    varies inside the bins. No interval: at 2,000 items with rare errors the value lay 0.4 of its standard errors
+    above the planted one. `ece_debiased` is its root freed of chance's part, with an interval. Source: Murphy,
+    J. Applied Meteorology 12 (1973).
     """
-    method = f"at most {BINS} bins of equal mass, bootstrap of items ({DRAWS}) inverted"
-    measure = Measure("brier_reliability", "1", method)
+    measure = Measure("brier_reliability", "1", f"at most {BINS} bins of equal mass")
     try:
-        bins = _bins(said := claims(arm))
+        bins = _bins(claims(arm))
     except NotEstimable as why:
         return measure.missing(arm, str(why))
     value = float((bins.share * bins.gap()[0] ** 2).sum())
-    low, high = (end**2 for end in _norm_interval(bins))
-    reading = measure.reading(arm, value, (min(low, value), max(high, value)), said.source)
-    return withheld(reading, _sparse(said))
+    return Reading(measure.quantity, "1", value, nan, nan, LEVEL, arm.items, measure.method, "", NO_RELIABILITY)
 
 
 def brier_resolution(arm: Arm) -> Reading:

@@ -12,7 +12,8 @@ from deadreckon.errors import NotEstimable
 from deadreckon.instruments.arm import Arm, Bools, Measure, both
 from deadreckon.instruments.hazard import hazard
 from deadreckon.instruments.law_horizon import fit_outcomes, follow_up
-from deadreckon.instruments.lifetime_laws import Ends, Fitted, Law, ends_of_outcomes, fit_law
+from deadreckon.instruments.laws import Law
+from deadreckon.instruments.lifetime_laws import Ends, Fitted, ends_of_outcomes, fit_law
 from deadreckon.instruments.outcomes import Outcomes
 from deadreckon.instruments.stats import LEVEL, Estimate, Floats, log_interval
 from deadreckon.instruments.survival import first_errors

@@ -7,7 +7,8 @@ import numpy as np
 from deadreckon.contracts import Reading
 from deadreckon.errors import BadOption, NotEstimable
 from deadreckon.instruments.arm import Arm, Measure
-from deadreckon.instruments.lifetime_laws import LAWS, Fitted, Law, ends_of_outcomes, ends_of_steps, fit_law
+from deadreckon.instruments.laws import LAWS, Law
+from deadreckon.instruments.lifetime_laws import Fitted, ends_of_outcomes, ends_of_steps, fit_law
 from deadreckon.instruments.outcomes import Outcomes
 from deadreckon.instruments.stats import mean_interval
 from deadreckon.instruments.survival import NO_STEPS, few_at_risk, first_errors

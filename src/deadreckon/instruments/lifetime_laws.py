@@ -7,20 +7,17 @@ of length L is an end in (L, inf] where it succeeds and in (0, L] where it fails
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
-from scipy import special
 
 from deadreckon.errors import NotEstimable
 from deadreckon.instruments.arm import Bools, Ints
+from deadreckon.instruments.laws import Law, at_survival, cumulative
 from deadreckon.instruments.outcomes import Outcomes
 from deadreckon.instruments.stats import Estimate, Floats
 from deadreckon.instruments.survival import FirstErrors
 from deadreckon.instruments.time_horizon import published_weights
 
-Law = Literal["exponential", "weibull", "loglogistic"]
-LAWS: tuple[Law, ...] = ("exponential", "weibull", "loglogistic")
 FEWEST = 25  # ends and survivals that a law is fitted to, each
 ITERATIONS, LARGEST_STEP, SETTLED = 100, 1.0, 1e-10
 
@@ -71,10 +68,7 @@ def ends_of_outcomes(outcomes: Outcomes) -> Ends:
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """S(t) = G(z), z = shape ln t - c.
-
-    G(z) = exp(-e^z) (weibull; exponential at shape 1) or 1 / (1 + e^z) (loglogistic).
-    """
+    """A law of `laws` at z = shape ln t - c."""
 
     law: Law
     c: float
@@ -88,8 +82,7 @@ class Fitted:
 
     def log_horizon(self, q: float) -> Estimate:
         """ln t_q, S(t_q) = q."""
-        z = np.log(-np.log(q)) if self.law != "loglogistic" else special.logit(1 - q)
-        value = (z + self.c) / self.shape
+        value = (at_survival(self.law, q) + self.c) / self.shape
         influence = (self.influence[:, 0] - value * self.influence[:, 1]) / self.shape
         return Estimate(float(value), influence, self.clusters)
 
@@ -169,15 +162,10 @@ def _side(t: Floats, law: Law, at: Floats) -> tuple[Floats, Floats, Floats, Floa
     """At each t: S, 1 - S to all digits, f = -dS/dz, df/dz, and dz/d(c, shape)."""
     inside = (t > 0) & np.isfinite(t)
     log_t = np.log(np.where(inside, t, 1.0))
-    z = np.clip(at[1] * log_t - at[0], -700, 700)
-    if law == "loglogistic":
-        s, done = special.expit(-z), special.expit(z)
-        f = s * (1 - s)
-        g = f * (2 * s - 1)
-    else:
-        e = np.exp(np.minimum(z, 6.5))
-        s, done = np.exp(-e), -np.expm1(-e)
-        f, g = e * s, e * (1 - e) * s
+    z = np.clip(at[1] * log_t - at[0], -700, 700 if law == "loglogistic" else 6.5)
+    h, slope, bend = cumulative(law, z)
+    s, done = np.exp(-h), -np.expm1(-h)
+    f, g = s * slope, s * (bend - slope**2)
     s = np.where(inside, s, np.where(t > 0, 0.0, 1.0))
     gradient = np.stack([-np.ones_like(log_t), log_t], axis=1)
     return s, np.where(inside, done, 1 - s), np.where(inside, f, 0.0), np.where(inside, g, 0.0), gradient

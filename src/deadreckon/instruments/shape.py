@@ -3,9 +3,7 @@
 A law is its cumulative hazard H over steps n = 0, 1, ...: S(n) = exp(-H(n)), P(T = n) = S(n-1) - S(n). With m = n - L
 steps after a start-up lag L (no error can happen in the first L steps), u = k (log m - log lambda):
 
-    exponential   H = m / lambda                  (the geometric law: a constant hazard)
-    weibull       H = exp(u)
-    log-logistic  H = log(1 + exp(u))
+    exponential, weibull, log-logistic   H(u) of `laws`
     piecewise     H = sum_b r_b * steps in piece b, pieces doubling in length (`pieces`)
 
 The weighted log-likelihood needs the first errors d_n and the rollouts at risk y_n of each step alone:
@@ -22,13 +20,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
 
 from deadreckon.contracts import nan
 from deadreckon.errors import NotEstimable
+from deadreckon.instruments.laws import Law as LifetimeLaw
+from deadreckon.instruments.laws import cumulative
 from deadreckon.instruments.stats import Estimate, Floats
 
-FAMILIES = ("exponential", "weibull", "log-logistic", "piecewise")
+LAW_OF: dict[str, LifetimeLaw] = {"exponential": "exponential", "weibull": "weibull", "log-logistic": "loglogistic"}
+FAMILIES = (*LAW_OF, "piecewise")
 FEWEST = 25  # first errors a law is fitted to
 MOST_LOG_SHAPE = 4.0  # |log k| beyond which the likelihood is taken to have no inner maximum
 FEWEST_PIECES = 4
@@ -72,13 +72,9 @@ class Law:
         second = np.stack([np.zeros_like(u), np.full_like(u, -shape), np.full_like(u, -shape), u], axis=1)
         second = second.reshape(-1, 2, 2)[:, : len(p), : len(p)]
         cross = first[:, :, None] * first[:, None, :]
-        if self.family == "log-logistic":
-            h, slope = np.logaddexp(0, u), special.expit(u)
-            gradient, hessian = slope[:, None] * first, (slope * (1 - slope))[:, None, None] * cross
-            hessian = hessian + slope[:, None, None] * second
-        else:
-            h = np.exp(u)
-            gradient, hessian = h[:, None] * first, h[:, None, None] * (cross + second)
+        h, slope, bend = cumulative(LAW_OF[self.family], u)
+        gradient = slope[:, None] * first
+        hessian = bend[:, None, None] * cross + slope[:, None, None] * second
         return (
             np.diff(h, prepend=0.0),
             np.diff(gradient, axis=0, prepend=np.zeros((1, len(p)))),

@@ -19,6 +19,7 @@ DRAWS = 1000
 NEAR = 2.0  # runs within this factor of a horizon are what it rests on
 FEWEST_NEAR = 20
 FEWEST_CLUSTERS = 20  # below it percentile intervals cover too little
+AT_ONCE = 1 << 15  # numbers of a block of draws: what a processor keeps at hand
 ITERATIONS, LARGEST_STEP, SETTLED = 100, 2.0, 1e-10
 
 Interval = Literal["published", "clustered"]
@@ -39,26 +40,32 @@ def fit_logistic(x: Floats, weight: Floats, won: Floats) -> tuple[Floats, Floats
     and has no finite value then). The same as scikit-learn's LogisticRegression(C=10) with sample weights.
     """
     total, score = weight.sum(axis=1), won.sum(axis=1)
-    mixed = (score > 1e-12 * total) & (score < (1 - 1e-12) * total)
-    w, s = weight[mixed], won[mixed]
+    mixed = np.flatnonzero((score > 1e-12 * total) & (score < (1 - 1e-12) * total))
+    found = np.full((2, len(weight)), nan)
+    for rows in np.array_split(mixed, max(1, mixed.size * len(x) // AT_ONCE)):
+        found[:, rows] = _newton(x, weight[rows], won[rows], special.logit(score[rows] / total[rows]))
+    return found[0], found[1]
+
+
+def _newton(x: Floats, w: Floats, s: Floats, a: Floats) -> Floats:
+    """(2, draws) a and b from a start in a, b = 0."""
     centre = float(x.mean())
     basis = np.stack([np.ones_like(x), x - centre, (x - centre) ** 2], axis=1)
-    a, b = special.logit(score[mixed] / total[mixed]), np.zeros(len(w))
+    b = np.zeros(len(w))
     for _ in range(ITERATIONS):
         p = special.expit(a[:, None] + b[:, None] * basis[:, 1])
-        slope = C * ((s - w * p) @ basis[:, :2]) - np.stack([np.zeros_like(b), b], axis=1)
+        p_w = w * p
+        slope = C * ((s - p_w) @ basis[:, :2]) - np.stack([np.zeros_like(b), b], axis=1)
         if np.abs(slope).max(initial=0) < SETTLED:
             break
-        h = C * ((w * p * (1 - p)) @ basis)
+        h = C * ((p_w * (1 - p)) @ basis)
         curved = h[:, 2] + 1
         determinant = h[:, 0] * curved - h[:, 1] ** 2
         step = np.stack([curved * slope[:, 0] - h[:, 1] * slope[:, 1], h[:, 0] * slope[:, 1] - h[:, 1] * slope[:, 0]])
         step /= np.maximum(determinant, 1e-300)
         step *= np.minimum(1, LARGEST_STEP / np.maximum(np.abs(step).max(axis=0), 1e-300))
         a, b = a + step[0], b + step[1]
-    found = np.full((2, len(weight)), nan)
-    found[0, mixed], found[1, mixed] = a - b * centre, b
-    return found[0], found[1]
+    return np.stack([a - b * centre, b])
 
 
 def time_horizon(

@@ -31,6 +31,7 @@ PAIRED = (
     "items_better",
     "items_worse",
     "items_equal",
+    "hazard_ratio",
     "p_log_rank",
     "p_log_rank_stratified",
     "minimal_detectable_effect",

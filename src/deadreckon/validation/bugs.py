@@ -26,6 +26,7 @@ RECOVERY = "instruments.recovery"
 FORCED = "instruments.forced"
 CONDITIONING = "instruments.conditioning"
 DRIFT = "instruments.drift"
+COX = "instruments.cox"
 
 BUGS: tuple[Bug, ...] = (
     Bug("variance without the few-clusters factor", STATS, "c / np.maximum(c - 1, 1), nan)", "1.0, nan)"),
@@ -81,15 +82,15 @@ BUGS: tuple[Bug, ...] = (
         "(values * self.weight[self.rollout])[rows]\n        return",
         "values[rows]\n        return",
     ),
-    Bug("forced steps counted", ARM, 'own=(steps["forced"] == "").to_numpy()', "own=np.ones(len(steps), dtype=bool)"),
+    Bug("forced steps counted", ARM, 'own=pl.col("forced") == ""', "own=pl.lit(value=True)"),
     Bug("families ignored", ARM, 'unit = "family" if named else "item"', 'unit = "item"'),
     Bug("rollouts taken as items", ARM, 'groups[unit].rank("dense")', 'groups[unit].rank("ordinal")'),
     Bug("illegal actions not counted", ARM, "for event in ERRORS]", "for event in ERRORS[:1]]"),
     Bug(
         "a mend counted as an error",
         ARM,
-        'steps["event"].is_in([event.value for event in ERRORS])',
-        '(steps["event"] != "right")',
+        'pl.col("event").is_in([event.value for event in ERRORS])',
+        'pl.col("event") != "right"',
     ),
     Bug(
         "arms paired by position", ARM, "spread[union.search_sorted(arm.labels).to_numpy()]", "spread[: len(influence)]"
@@ -208,6 +209,12 @@ BUGS: tuple[Bug, ...] = (
         "np.nan_to_num(tokens), arm.own)",
         "np.nan_to_num(tokens), arm.own & ~arm.error)",
     ),
+    Bug("hazards compared among those gone", COX, "risk = [_from_here_on(part)", "risk = [np.cumsum(part, axis=0)"),
+    Bug("ties of a ratio as if in order", COX, 'part * (ties == "efron")', "part * 1.0"),
+    Bug(
+        "rollouts of a ratio as items", COX, "np.unique(labels[used], return_inverse=True)[1]", "np.arange(used.sum())"
+    ),
+    Bug("a ratio turned over", COX, "zip(both, (1.0, 0.0), strict=True)", "zip(both, (0.0, 1.0), strict=True)"),
     Bug("replicates that share a seed", "validation.case", "Purpose.START, place)", "Purpose.START, 0)"),
     Bug(
         "cells that share a seed",

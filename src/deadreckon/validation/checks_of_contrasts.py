@@ -7,10 +7,13 @@ from collections.abc import Callable
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from scipy import stats
 
 from deadreckon.instruments import (
+    Arm,
     excess_accumulated_error,
+    hazard_ratio,
     read,
     self_conditioning,
     self_conditioning_ratio,
@@ -19,7 +22,7 @@ from deadreckon.instruments import (
 )
 from deadreckon.instruments.stats import Side, difference_interval
 from deadreckon.validation.formulas import close, effective, ends
-from deadreckon.validation.hand import steps, take
+from deadreckon.validation.hand import lives, steps, take
 
 
 def positive_means_have_t_intervals_on_the_log_scale() -> bool:
@@ -55,31 +58,31 @@ def a_difference_uses_both_intervals_and_their_correlation() -> bool:
 
 
 def _arms() -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Injected and healed tables of 30 items, one own step; the second lacks items 0 and 1 and gains two others."""
+    """Injected and healed tables of 90 items, one own step; the second lacks items 0 and 1 and gains two others."""
     rng = np.random.default_rng(5)
-    item, hard = np.arange(32), rng.random(32)
+    item, hard = np.arange(92), rng.random(92)
     frames = []
-    for kind, factor, kept in (("injected", 0.9, item < 30), ("healed", 0.6, item >= 2)):
-        wrong = rng.random(32) < factor * hard
+    for kind, factor, kept in (("injected", 0.9, item < 90), ("healed", 0.6, item >= 2)):
+        wrong = rng.random(92) < factor * hard
         rows = ((int(i), "rr" + "rs"[int(e)], "horizon") for i, e in zip(item[kept], wrong[kept], strict=True))
-        frames.append(steps(*rows, forced=["healed", kind, ""] * 30))
+        frames.append(steps(*rows, forced=["healed", kind, ""] * 90))
     return frames[0], frames[1]
 
 
 def contrasts_are_paired_by_item() -> bool:
-    """Items 2 ... 29 are in both tables: difference and ratio from them alone."""
+    """Items 2 ... 89 are in both tables: difference and ratio from them alone."""
     tables = _arms()
     injected, healed = (read(frame) for frame in tables)
     y, z = (
-        frame.filter(pl.col("t") == 2, pl.col("item").is_between(2, 29))["event"].eq("slip").to_numpy().astype(float)
+        frame.filter(pl.col("t") == 2, pl.col("item").is_between(2, 89))["event"].eq("slip").to_numpy().astype(float)
         for frame in tables
     )
-    w = (y - y.mean()) / 28 / y.mean() - (z - z.mean()) / 28 / z.mean()
-    half = stats.t.ppf(0.975, 27) * math.sqrt(28 / 27 * float((w**2).sum()))
+    w = (y - y.mean()) / 88 / y.mean() - (z - z.mean()) / 88 / z.mean()
+    half = stats.t.ppf(0.975, 87) * math.sqrt(88 / 87 * float((w**2).sum()))
     q = float(y.mean() / z.mean())
     sides = []
     for v in (y, z):
-        u = (v - v.mean()) / 28
+        u = (v - v.mean()) / 88
         one = effective(float(v.mean()), u)
         sides.append(Side(np.array([v.mean()]), np.array([one[0]]), np.array([one[1]]), u[:, None]))
     low, high = difference_interval(sides[0], sides[1])
@@ -108,9 +111,28 @@ def gaps_pair_items_by_name() -> bool:
     return narrower and both.high - both.low < strangers.high - strangers.low
 
 
+def a_ratio_of_hazards_by_hand() -> bool:
+    """Two tied errors among four at risk: r^2 - 3 r - 6 = 0. A rollout seen twice says what it says once."""
+    ours, theirs = lives(np.array([1, 1, 6]), FIRST), lives(np.array([9, 6, 8]), np.array([True, True, False]))
+    value = hazard_ratio(read(ours), read(theirs.with_columns(pl.col("item") + 3))).value
+    rng = np.random.default_rng(11)
+    seen = [(rng.geometric(h, 25), rng.random(25) < 0.9, np.arange(25)) for h in (0.2, 0.35)]
+    once, twice = (hazard_ratio(*(_copied(one, copies) for one in seen)) for copies in (1, 2))
+    same = close(ends(once), ends(twice)) and math.isclose(once.value, twice.value)
+    return math.isclose(value, (3 + math.sqrt(33)) / 2) and same and once.low < once.value < once.high
+
+
+def _copied(one: tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64]], copies: int) -> Arm:
+    time, failed, item = one
+    return read(lives(np.tile(time, copies), np.tile(failed, copies), np.tile(item, copies)))
+
+
+FIRST = np.array([True, False, True])
+
 CONTRAST_CHECKS: tuple[Callable[[], bool], ...] = (
     positive_means_have_t_intervals_on_the_log_scale,
     a_difference_uses_both_intervals_and_their_correlation,
     contrasts_are_paired_by_item,
     gaps_pair_items_by_name,
+    a_ratio_of_hazards_by_hand,
 )

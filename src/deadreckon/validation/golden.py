@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from deadreckon.instruments import read
+from deadreckon.instruments import cox, read
 from deadreckon.instruments.stats import ratio
 from deadreckon.instruments.survival import first_errors
 from deadreckon.validation.hand import lives, take, values
@@ -19,6 +19,7 @@ Floats = NDArray[np.float64]
 
 DATA = Path(__file__).with_name("golden.json")  # four NIST sets (public domain); lung from lifelines (MIT licence)
 NIST = "NIST StRD, univariate"
+NOTE = "R survival, validation note, by hand"
 DIGITS = 8.0  # correct digits asked of what is certified to 15
 
 # mean, standard deviation, lag-1 autocorrelation; all but PiDigits, which is not the first 5,000 digits of pi
@@ -106,7 +107,12 @@ def _by_hand() -> Iterator[Agreement]:
     """Kaplan-Meier on six rows, times 9, 1, 1, 6, 6, 8 and ends 1, 1, 0, 1, 1, 0 (the tied set of R's survival)."""
     s = values(take(lives(np.array([9, 1, 1, 6, 6, 8]), np.array([1, 1, 0, 1, 1, 0], dtype=bool)), "survival"))
     for step, expected in ((1, 5 / 6), (6, 5 / 12), (8, 5 / 12), (9, 0.0)):
-        yield Agreement(f"six rows S({step})", "R survival, validation note, by hand", expected, s[step - 1], 14)
+        yield Agreement(f"six rows S({step})", NOTE, expected, s[step - 1], 14)
+    x, failed = np.array([[0.0], [1], [1], [1], [0], [0]]), np.array([1, 1, 0, 1, 1, 0], dtype=bool)
+    rows = cox.lives(x, np.array([9.0, 1, 1, 6, 6, 8]), failed, np.ones(6))
+    yield Agreement("six rows Cox, Efron", NOTE, 1.676857485592897, float(cox.fit(rows, "efron").beta[0]), 14)
+    _, slope, information = cox.partial(rows, np.zeros(1), "breslow")
+    yield Agreement("six rows Cox, Breslow, first step", NOTE, 8 / 5, float(slope[0] / information[0, 0]), 14)
 
 
 def _lung(days: NDArray[np.int64], died: NDArray[np.bool_], ecog: NDArray[np.int64]) -> Iterator[Agreement]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from deadreckon.contracts import Json
+from deadreckon.validation.counts import Counted
 from deadreckon.validation.golden import Agreement
 from deadreckon.validation.planting import Catch
 from deadreckon.validation.tally import FAILURES, Row
@@ -22,6 +23,7 @@ class Report:
     rows: Sequence[Row]
     golden: Sequence[Agreement]
     bugs: Sequence[Catch]
+    topics: Sequence[Counted] = ()
 
     @property
     def failures(self) -> list[str]:
@@ -43,6 +45,7 @@ def as_json(report: Report) -> str:
     rows = [asdict(row) | {"share": row.share, "error": row.error, "verdict": row.verdict} for row in report.rows]
     held = {
         "facts": dict(report.facts),
+        "topics": [asdict(topic) for topic in report.topics],
         "rows": rows,
         "golden": [asdict(one) | {"digits": one.digits} for one in report.golden],
         "bugs": [asdict(bug) for bug in report.bugs],
@@ -88,6 +91,9 @@ def markdown(report: Report) -> str:
     )
     every = _table(ROWS, (_row(row) for row in report.rows))
     tail = f"\n## Planted bugs\n\n{bugs}\n" if report.bugs else ""
+    tail += (
+        f"\n## What was counted of each law\n\n{_table(TOPICS, map(_topic, report.topics))}\n" if report.topics else ""
+    )
     return f"# The instrument measured on itself\n\n{summary(report)}{tail}\n## Every row\n\n{every}\n"
 
 
@@ -119,6 +125,14 @@ ROWS = (
     "width",
     "verdict",
 )
+
+
+TOPICS = ("law", "cells", "replicates a cell", "all that was asked", "CPU seconds", "code")
+
+
+def _topic(topic: Counted) -> tuple[str, ...]:
+    each = f"{topic.least:,}" if topic.least == topic.most else f"{topic.least:,} to {topic.most:,}"
+    return topic.topic, str(topic.cells), each, "yes" if topic.whole else "no", f"{topic.cpu:,.0f}", topic.code
 
 
 def _by_name(rows: Sequence[Row]) -> list[list[Row]]:
@@ -171,6 +185,6 @@ def _golden(golden: Sequence[Agreement]) -> str:
     )
 
 
-def _table(head: Sequence[str], lines: Iterator[tuple[str, ...]]) -> str:
+def _table(head: Sequence[str], lines: Iterable[tuple[str, ...]]) -> str:
     rule = "|" + "---|" * len(head)
     return "\n".join([f"| {' | '.join(head)} |", rule, *(f"| {' | '.join(line)} |" for line in lines)])

@@ -81,7 +81,6 @@ def tempered_truth(plan: Claimed) -> dict[str, float]:
     reliability = float(((claimed - right) ** 2).mean())
     return {
         "brier": float(((claim - p) ** 2 + p * (1 - p)).mean()),
-        "brier_reliability": reliability,
         "brier_uncertainty": rate * (1 - rate),
         "ece_debiased": reliability**0.5,
         "overconfidence": float(claim.mean()) - rate,
@@ -113,7 +112,7 @@ def sample_binormal(plan: Claimed, apart: float, rng: np.random.Generator) -> di
     return {"auroc": INSTRUMENTS["auroc"](read(binormal(plan, apart, rng), "accept"))}
 
 
-EDGE = frozenset({"ece_debiased", "brier_reliability"})  # norms: they end at 0
+EDGE = frozenset({"ece_debiased"})  # a norm: it ends at 0
 EXACT = frozenset({"brier", "brier_uncertainty"})  # Clopper-Pearson
 
 

@@ -8,7 +8,7 @@ so that any two rollouts of one item, in one arm or in both, correlate by rho on
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -16,6 +16,7 @@ import polars as pl
 from scipy import special, stats
 
 from deadreckon.contracts import Reading
+from deadreckon.errors import NotEstimable
 from deadreckon.instruments.anytime import (
     difference_anytime,
     mean_anytime,
@@ -23,13 +24,15 @@ from deadreckon.instruments.anytime import (
     p_anytime_below,
     p_anytime_difference,
 )
-from deadreckon.instruments.arm import Arm, read
+from deadreckon.instruments.arm import Arm
 from deadreckon.instruments.compare import difference, difference_test, effect_size, items_better, ratio
+from deadreckon.instruments.permutation import missing_test
 from deadreckon.instruments.predict import FITS, prediction_error
 from deadreckon.instruments.rank_tests import log_rank, log_rank_stratified
 from deadreckon.instruments.scores import hazard_score, ratio_score, survival_score
 from deadreckon.instruments.stats import Floats
 from deadreckon.validation.case import Case
+from deadreckon.validation.lifetimes import arm_of
 
 Readings = Mapping[str, Reading]
 HORIZON = 20
@@ -47,6 +50,11 @@ class Duel:
     rho: float = 0.0  # correlation of an item's rollouts on the normal scale
     paired: bool = True  # the second arm has the same items; otherwise as many others
     censored: float = 0.0  # share of rollouts that end at a uniform time below the horizon, whatever happens
+
+    @property
+    def errors(self) -> float:
+        """First errors of the better arm, in the mean, were nothing censored."""
+        return self.items * self.rollouts * (1 - (1 - self.ours) ** HORIZON)
 
     @property
     def cell(self) -> str:
@@ -67,28 +75,16 @@ def lifetimes(hazard: float, shared: Floats, duel: Duel, rng: np.random.Generato
 
 
 def arm(times: Floats, duel: Duel, rng: np.random.Generator, first_item: int = 0) -> Arm:
-    """An arm's table of rollouts that stop at their first error, at the horizon, or at a time drawn to cut them."""
+    """Rollouts that stop at their first error, at the horizon, or at a time drawn to cut them, as `read` gives them."""
     flat = times.ravel()
     limit = np.full(len(flat), HORIZON)
     early = rng.random(len(flat)) < duel.censored
     limit[early] = rng.integers(1, HORIZON, size=int(early.sum()))
-    failed = flat <= limit
-    length = np.minimum(flat, limit).astype(np.int64)
-    index = np.repeat(np.arange(len(flat)), length)
-    last = np.cumsum(length) - 1
-    t = np.arange(len(index)) - np.repeat(last + 1 - length, length)
-    event = np.zeros(len(index), dtype=bool)
-    event[last] = failed
-    stop = np.full(len(index), -1)
-    stop[last] = failed
-    frame = pl.DataFrame({"i": index, "t": t, "wrong": event, "end": stop}).select(
-        item=pl.col("i") // duel.rollouts + first_item,
-        rollout=(pl.col("i") % duel.rollouts).cast(pl.Int32),
-        t=pl.col("t").cast(pl.Int32),
-        event=pl.when("wrong").then(pl.lit("slip")).otherwise(pl.lit("right")),
-        stop=pl.when(pl.col("end") == 1).then(pl.lit("broken")).when(pl.col("end") == 0).then(pl.lit("horizon")),
-    )
-    return read(frame, "stop")
+    plain = arm_of(np.minimum(flat, limit).astype(np.int64), flat <= limit, duel.rollouts)
+    if not first_item:
+        return plain
+    keys = plain.keys.with_columns(pl.col("item") + first_item)
+    return replace(plain, labels=plain.labels + first_item, keys=keys)
 
 
 def arms(duel: Duel, rng: np.random.Generator) -> tuple[Arm, Arm]:
@@ -100,10 +96,22 @@ def arms(duel: Duel, rng: np.random.Generator) -> tuple[Arm, Arm]:
     return ours, theirs
 
 
+NAMES = (
+    *(f"{what} of {score}" for what in ("difference", "ratio", "p_difference") for score in ("survival", "hazard")),
+    "p_log_rank",
+    "p_log_rank_stratified",
+    "effect_size",
+    "items_better",
+)
+
+
 def duel_sample(duel: Duel, rng: np.random.Generator) -> Readings:
     """Every comparison of one pair of arms."""
     ours, theirs = arms(duel, rng)
-    s, t = (survival_score(one, AT) for one in (ours, theirs))
+    try:
+        s, t = (survival_score(one, AT) for one in (ours, theirs))
+    except NotEstimable as why:  # every rollout ended before the step: so does all that rests on it
+        return dict.fromkeys(NAMES, missing_test("comparison", duel.items, str(why)))
     h, g = (hazard_score(one) for one in (ours, theirs))
     taken = {
         "difference of survival": difference(s, t),
@@ -168,6 +176,7 @@ def duels() -> Iterator[Duel]:
                     yield Duel(items, h, 1.5 * h, rollouts, rho, paired, censored)
 
 
+FEW = 40  # first errors of an arm below which the tests are permutations and every interval rests on Clopper-Pearson's
 EXACT = frozenset({"items_better", "difference of survival", "ratio of survival"})  # Clopper-Pearson inside
 
 
@@ -176,7 +185,9 @@ def _case(duel: Duel) -> Case:
     tests += ["p_log_rank_stratified"] * duel.paired
     null = duel.ours == duel.theirs
     nulls = frozenset(tests) if null else frozenset()
-    return Case("comparison", duel.cell, duel.items, partial(duel_sample, duel), duel_truth(duel), nulls, EXACT)
+    truth = duel_truth(duel)
+    exact = frozenset(truth) | nulls if duel.errors < FEW else EXACT
+    return Case("comparison", duel.cell, duel.items, partial(duel_sample, duel), truth, nulls, exact)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,8 @@ SMOOTH = frozenset(
     }
 )  # neither built on Clopper-Pearson nor integer
 
+RARE = 0.005  # h so small that a rate is often unseen
+
 Readings = dict[str, Reading]
 
 
@@ -153,7 +155,8 @@ def case(kind: str, cell: Cell, correlation: float = 0.0) -> Case:
     truth = truths(law)
     shape = {"g": cell.g} if kind == "chain" else {}
     names = {"h": cell.h} | shape | {"correlation": correlation, "censored": cell.censored}
-    smooth = SMOOTH if cell.g or kind != "chain" else SMOOTH - {"occupancy_law"}  # without recovery it is at its edge
+    edge = kind == "chain" and (not cell.g or cell.h <= RARE)  # of the law of occupancy: exact intervals behind it
+    smooth = SMOOTH - {"occupancy_law"} if edge else SMOOTH
     discrete = frozenset(truth) - smooth
     return Case(
         topic(kind, cell, correlation),

@@ -1,11 +1,10 @@
 """The error process planted: laws of first errors, unequal items, errors in bunches. What should be read is exact.
 
-`verdicts` and `power` say how often `hazard_decline` names the true cause.
+How often `hazard_decline` names the true cause by items and variance: power.py.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
@@ -16,7 +15,6 @@ from deadreckon.errors import NotEstimable
 from deadreckon.instruments import band, constancy, decline, dependence, fitted, frailty, key_steps, shape
 from deadreckon.instruments.arm import Arm
 from deadreckon.instruments.stats import LEVEL
-from deadreckon.seeds import Purpose, generator, hash64
 from deadreckon.validation.bunches import Bunches
 from deadreckon.validation.case import Case
 from deadreckon.validation.lifetimes import Lives
@@ -136,25 +134,6 @@ def named(arm: Arm) -> str:
         return decline.verdict(decline.slopes(data), decline.unequal(data)).partition(":")[0]
     except NotEstimable:
         return "refused"
-
-
-def verdicts(plan: Lives, repetitions: int, seed: int = 0) -> Counter[str]:
-    """How often each verdict is given over repeated draws."""
-    place = hash64("verdicts", plan.name())
-    return Counter(named(plan.draw(generator(seed, place, Purpose.START, k))) for k in range(repetitions))
-
-
-def power(
-    items: Iterable[int] = (50, 100, 300, 1000),
-    variances: Iterable[float] = (0.25, 0.5, 1.0, 2.0),
-    repetitions: int = 200,
-) -> dict[tuple[int, float], float]:
-    """Share of draws named "unequal items" by (items, frailty variance): constant hazards, 5 rollouts, 30 steps."""
-    return {
-        (n, theta): verdicts(Lives(n, 5, frailty="gamma", theta=theta), repetitions)["unequal items"] / repetitions
-        for n in items
-        for theta in variances
-    }
 
 
 def _lives(topic: str, plan: Lives, truth: dict[str, float], nulls: Iterable[str] = ()) -> Case:

@@ -6,16 +6,22 @@ from dataclasses import dataclass
 
 from deadreckon.errors import UnknownName
 from deadreckon.validation import (
+    planted_ahead,
     planted_calibration,
     planted_comparison,
     planted_core,
     planted_drift,
     planted_ends,
     planted_errors,
+    planted_loglogistic,
     planted_outcomes,
+    planted_ratios,
     planted_recovery,
     planted_repeats,
     planted_returns,
+    planted_scores,
+    planted_selection,
+    planted_stops,
 )
 from deadreckon.validation.case import Case
 
@@ -30,6 +36,12 @@ MODULES = (  # each with its CASES
     planted_outcomes,
     planted_repeats,
     planted_comparison,
+    planted_loglogistic,
+    planted_stops,
+    planted_selection,
+    planted_ahead,
+    planted_scores,
+    planted_ratios,
 )
 
 
@@ -38,13 +50,15 @@ class Size:
     """How much is run."""
 
     replicates: int
-    closed: int  # replicates of closed-form cases
+    closed: int  # replicates of closed-form cases, and of those that hold a test
     every_cell: bool  # False: the cheapest cell of each topic (fewest items, then the first)
 
 
+FIRST = 200  # replicates of a change, counted of every cell before more is counted of any
+
 SIZES = {
     "quick": Size(100, 100, False),
-    "change": Size(200, 200, True),
+    "change": Size(FIRST, FIRST, True),
     "release": Size(2_000, 10_000, True),
 }
 
@@ -70,4 +84,4 @@ def plan(size: str, topic: str | None = None) -> list[tuple[Case, int]]:
             for name in topics
             if topic in (None, name)
         ]
-    return [(case, chosen.closed if case.closed else chosen.replicates) for case in kept]
+    return [(case, chosen.closed if case.closed or case.nulls else chosen.replicates) for case in kept]

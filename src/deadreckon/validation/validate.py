@@ -5,12 +5,14 @@ from __future__ import annotations
 import platform
 import subprocess
 import time
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import deadreckon
 from deadreckon.rollouts.store import write_atomic
 from deadreckon.validation import runner
+from deadreckon.validation.counts import LIBRARIES
 from deadreckon.validation.golden import agreements
 from deadreckon.validation.page import Report, as_json, markdown
 from deadreckon.validation.planting import hunt
@@ -18,44 +20,53 @@ from deadreckon.validation.suite import SIZES, plan
 
 
 def expect(size: str, topic: str | None, workers: int) -> str:
-    """What will be run and how long it will take, in words, from one replicate of each cell."""
+    """What the whole of it takes, in words, from three replicates of each cell."""
     planned = plan(size, topic)
     seconds = runner.estimate(planned)
     told = f"{sum(count for _, count in planned):,} replicates of {len(planned)} cells"
     return f"{told}: about {seconds:,.0f} CPU seconds, {seconds / workers / 60:.1f} minutes on {workers} free cores"
 
 
-def validate(
-    out: Path,
-    size: str = "quick",
-    topic: str | None = None,
-    *,
-    seed: int = 0,
-    workers: int = 2,
-    progress: runner.Progress,
-) -> Report:
-    """Run a size, or one topic of it, and write OUT/validation.md and .json. A killed run goes on where it was.
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to count: a size, or one topic of it, from this seed, for so many minutes at most."""
 
-    Golden numbers and planted bugs belong to every size and to no topic. StoreError, OtherIdentity, UnknownName.
+    size: str = "quick"
+    topic: str | None = None
+    seed: int = 0
+    minutes: float = float("inf")
+
+    @property
+    def command(self) -> str:
+        """As it is typed."""
+        extra = f" --topic {self.topic!r}" if self.topic else ""
+        extra += f" --minutes {self.minutes:g}" if self.minutes < float("inf") else ""
+        return f"deadreckon validate --size {self.size}{extra} --seed {self.seed}"
+
+
+def validate(out: Path, order: Order, *, workers: int = 2, progress: runner.Progress) -> Report:
+    """Count what is not counted yet and write OUT/validation.md and .json. A killed run goes on where it was.
+
+    Golden numbers and planted bugs belong to every size and to no topic. StoreError, UnknownName, WorkerDied.
     """
     begun = time.time()
-    planned = plan(size, topic)
-    rows, seconds = runner.run(planned, out, seed, workers, progress)
-    whole = topic is None
-    golden, bugs = (agreements(), hunt(workers)) if whole else ([], [])
+    planned = plan(order.size, order.topic)
+    counted = runner.run(planned, out, order.seed, workers, progress, order.minutes)
+    golden, bugs = ([], []) if order.topic else (agreements(), hunt(workers))
+    asked, there = sum(count for _, count in planned), sum(topic.replicates for topic in counted.topics)
+    size = SIZES[order.size]
     facts = {
-        "command": f"deadreckon validate --size {size}" + (f" --topic {topic!r}" if topic else "") + f" --seed {seed}",
+        "command": order.command,
         "commit": commit(),
-        "code": runner.code_hash(),
-        "versions": ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "polars"))
+        "versions": ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
         + f", Python {platform.python_version()}, deadreckon {deadreckon.__version__}",
         "machine": f"{platform.system()} {platform.machine()}",
-        "seed": str(seed),
-        "replicates": f"{SIZES[size].replicates:,} a cell, {SIZES[size].closed:,} where everything is closed-form",
-        "counted": f"{sum(count for _, count in planned):,} replicates, {len(planned)} cells, {len(rows)} rows",
-        "time": f"{seconds:,.0f} CPU seconds counting; this run {time.time() - begun:,.0f} seconds, {workers} workers",
+        "seed": str(order.seed),
+        "replicates": f"{size.replicates:,} a cell, {size.closed:,} with a test or all in closed form",
+        "counted": f"{there:,} of {asked:,} replicates, {len(planned)} cells, {len(counted.rows)} rows",
+        "time": f"{counted.cpu:,.0f} CPU seconds counting; this run {time.time() - begun:,.0f} s, {workers} workers",
     }
-    report = Report(facts, rows, golden, bugs)
+    report = Report(facts, counted.rows, golden, bugs, counted.topics)
     write_atomic(out / "validation.md", markdown(report).encode())
     write_atomic(out / "validation.json", as_json(report).encode())
     return report
