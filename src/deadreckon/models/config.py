@@ -39,14 +39,13 @@ class GPTConfig:
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Every tensor of the weights by its name in a state dict, in its order."""
-        width, found = self.width, {"embed.weight": (self.vocab, self.width)}
+        width = self.width
+        found: dict[str, tuple[int, ...]] = {"embed.weight": (self.vocab, width)}
         for i in range(self.layers):
-            block: dict[str, tuple[int, ...]] = {
-                "attn.gain": (self.heads,),
-                "attn.qkv.weight": (3 * width, width),
-                "attn.out.weight": (width, width),
-                "mlp.up.weight": (4 * width, width),
-                "mlp.down.weight": (width, 4 * width),
-            }
-            found |= {f"blocks.{i}.{name}": shape for name, shape in block.items()}  # type: ignore[misc]
-        return found | {"head.weight": (self.vocab, width)}
+            found[f"blocks.{i}.attn.gain"] = (self.heads,)
+            found[f"blocks.{i}.attn.qkv.weight"] = (3 * width, width)
+            found[f"blocks.{i}.attn.out.weight"] = (width, width)
+            found[f"blocks.{i}.mlp.up.weight"] = (4 * width, width)
+            found[f"blocks.{i}.mlp.down.weight"] = (width, 4 * width)
+        found["head.weight"] = (self.vocab, width)
+        return found

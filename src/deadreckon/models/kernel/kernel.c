@@ -138,12 +138,40 @@ INLINE vec all(float x) { return (vec){0} + x; }
 INLINE vec choose(bits mask, vec a, vec b) { return (vec)(((bits)a & mask) | ((bits)b & ~mask)); }
 INLINE vec larger(vec a, vec b) { return choose((bits)(a > b), a, b); }
 
-INLINE float sum(vec x) { /* halves onto each other */
-    float v[LANES];
-    memcpy(v, &x, sizeof v);
-    for (int n = LANES / 2; n; n /= 2)
-        for (int i = 0; i < n; i++) v[i] += v[i + n];
-    return v[0];
+#if defined(__clang__)
+#define SHUFFLED(x, ...) __builtin_shufflevector(x, x, __VA_ARGS__)
+#else
+#define SHUFFLED(x, ...) __builtin_shuffle(x, (bits){__VA_ARGS__})
+#endif
+
+/* The lanes joined two by two, halves onto each other. */
+#if LANES == 16
+#define FOLD(x, join)                                                             \
+    x = join(x, SHUFFLED(x, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7)); \
+    x = join(x, SHUFFLED(x, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11)); \
+    x = join(x, SHUFFLED(x, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13)); \
+    x = join(x, SHUFFLED(x, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14))
+#elif LANES == 8
+#define FOLD(x, join)                                  \
+    x = join(x, SHUFFLED(x, 4, 5, 6, 7, 0, 1, 2, 3)); \
+    x = join(x, SHUFFLED(x, 2, 3, 0, 1, 6, 7, 4, 5)); \
+    x = join(x, SHUFFLED(x, 1, 0, 3, 2, 5, 4, 7, 6))
+#else
+#define FOLD(x, join)                      \
+    x = join(x, SHUFFLED(x, 2, 3, 0, 1)); \
+    x = join(x, SHUFFLED(x, 1, 0, 3, 2))
+#endif
+
+INLINE vec plus(vec a, vec b) { return a + b; }
+
+INLINE float sum(vec x) {
+    FOLD(x, plus);
+    return x[0];
+}
+
+INLINE float largest(vec x) {
+    FOLD(x, larger);
+    return x[0];
 }
 
 #ifdef BF16
@@ -169,7 +197,7 @@ INLINE void as_words(word *out, const float *x, int n) { /* n numbers, a multipl
     for (int i = 0; i < n; i += PANEL) store_words(out + i / PAIR, load(x + i), load(x + i + LANES));
 }
 
-INLINE vec exponential(vec x) { /* e^x for x <= 0, to 2 units in the last place; 0 below -87 */
+INLINE vec exponential(vec x) { /* e^x for x < 88, to 2 units in the last place; 0 below -87 */
     bits tiny = (bits)(x < -87.0f);
     x = (vec)((bits)x & ~tiny);
     vec shifted = x * 1.44269504f + 12582912.0f; /* 1.5 * 2^23: rounds to an integer */
@@ -327,7 +355,13 @@ static void norm_words(word *out, const float *x, int n) {
 }
 
 INLINE void turn(float *x, float scale, const float *cosine, const float *sine, int half) {
-    for (int i = 0; i < half; i++) {
+    int i = 0;
+    for (; i + LANES <= half; i += LANES) {
+        vec a = load(x + i) * scale, b = load(x + i + half) * scale, c = load(cosine + i), s = load(sine + i);
+        store(x + i, a * c - b * s);
+        store(x + i + half, a * s + b * c);
+    }
+    for (; i < half; i++) {
         float a = x[i] * scale, b = x[i + half] * scale;
         x[i] = a * cosine[i] - b * sine[i];
         x[i + half] = a * sine[i] + b * cosine[i];
@@ -365,36 +399,47 @@ static void remember(const model *m, const row *at, int layer, float *qkv, word 
     }
 }
 
+/* Scores of PANEL positions against a query: `words` products each. */
+INLINE void scores(const word *q, const word *keys, int words, vec *x, vec *y) {
+    vec x0 = {0}, x1 = {0}, y0 = {0}, y1 = {0};
+    const word *next = keys + LANES * words;
+    for (int i = 0; i < words; i += 2) {
+        x0 = dot(x0, q[i], load(keys + i * LANES)), x1 = dot(x1, q[i + 1], load(keys + (i + 1) * LANES));
+        y0 = dot(y0, q[i], load(next + i * LANES)), y1 = dot(y1, q[i + 1], load(next + (i + 1) * LANES));
+    }
+    *x = x0 + x1, *y = y0 + y1;
+}
+
+/* The softmax's weights of n positions into `weight`, not normed; 1 / their sum. */
+INLINE float weigh(const word *q, const word *keys, int words, int n, float *score, word *weight) {
+    vec x, y, total = {0}, top = all(-INFINITY), place;
+    for (int i = 0; i < LANES; i++) place[i] = (float)(i - n);
+    for (int p = 0; p < n; p += PANEL) {
+        scores(q, keys + p * words, words, &x, &y);
+        if (p + PANEL > n) {
+            x = choose((bits)(place + (float)p < 0), x, all(-INFINITY));
+            y = choose((bits)(place + (float)(p + LANES) < 0), y, all(-INFINITY));
+        }
+        store(score + p, x), store(score + p + LANES, y);
+        top = larger(top, larger(x, y));
+    }
+    float most = largest(top);
+    for (int p = 0; p < n; p += PANEL) {
+        x = exponential(load(score + p) - most), y = exponential(load(score + p + LANES) - most);
+        total += x + y;
+        store_words(weight + p / PAIR, x, y);
+    }
+    return 1.0f / sum(total);
+}
+
 /* Attention of one row over its own past: q in `a` is replaced by the mixed values. */
 static void attend(const model *m, desk *d, const row *at, int layer, word *a) {
-    int width = m->width, head = m->head, words = head / PAIR, n = at->position + 1;
-    int blocks = (n + LANES - 1) / LANES, end = (int)up_to(n, SPAN);
+    int width = m->width, heads = width / m->head, head = m->head, words = head / PAIR, n = at->position + 1;
+    int steps = (int)up_to((n + PAIR - 1) / PAIR, 4);
     const word *keys = m->cache + at->slot * slot_words(m) + 2 * layer * half_cache(m), *values = keys + half_cache(m);
     float mixed[MAX_WIDTH];
-    for (int h = 0; h < width / head; h++, keys += span(m) * words, values += span(m) / PAIR * head) {
-        const word *q = a + h * words;
-        vec most = all(-INFINITY), total = {0};
-        for (int b = 0; b < blocks; b++) {
-            const word *k = keys + (int64_t)b * LANES * words;
-            vec even = {0}, odd = {0};
-            for (int i = 0; i < words; i += 2) {
-                even = dot(even, q[i], load(k + i * LANES));
-                odd = dot(odd, q[i + 1], load(k + (i + 1) * LANES));
-            }
-            store(d->score + b * LANES, even + odd);
-            if (b < blocks - 1) most = larger(most, even + odd);
-        }
-        for (int i = n; i < end; i++) d->score[i] = -INFINITY;
-        most = larger(most, load(d->score + (blocks - 1) * LANES));
-        float top = most[0];
-        for (int i = 1; i < LANES; i++) top = most[i] > top ? most[i] : top;
-        for (int i = 0; i < end; i += PANEL) {
-            vec x = exponential(load(d->score + i) - top), y = exponential(load(d->score + i + LANES) - top);
-            total += x + y;
-            store_words(d->weight + i / PAIR, x, y);
-        }
-        float scale = 1.0f / sum(total);
-        int steps = (int)up_to((n + PAIR - 1) / PAIR, 4);
+    for (int h = 0; h < heads; h++, keys += span(m) * words, values += span(m) / PAIR * head) {
+        float scale = weigh(a + h * words, keys, words, n, d->score, d->weight);
         for (int i = 0; i < head; i += LANES) {
             vec s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
             const word *v = values + i;

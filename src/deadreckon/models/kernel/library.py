@@ -6,6 +6,7 @@ import ctypes
 from collections.abc import Mapping
 from functools import lru_cache
 from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -15,7 +16,7 @@ from deadreckon.models.config import EPS, ROPE_BASE, GPTConfig
 from deadreckon.models.kernel.build import Build, CannotBuild, shared_object
 
 F32 = NDArray[np.float32]
-Array = NDArray[np.generic]
+Array = NDArray[Any]  # structures and words
 
 LINE = 64  # bytes of a cache line: vectors begin on one
 MOST_CHUNK = 48
@@ -26,7 +27,9 @@ _INTS = ("vocab", "context", "layers", "width", "head", "slots", "kinds", "chunk
 _POINTERS = ("weights", "embed", "gain", "cosine", "sine", "cache", "symbols", "ends", "stops")
 
 
-class _Model(ctypes.Structure):
+class CModel(ctypes.Structure):
+    """The kernel's `model`: sizes, weights, and the memory of one session."""
+
     _fields_ = [*((name, ctypes.c_int32) for name in _INTS), *((name, _P) for name in _POINTERS)]
 
 
@@ -81,30 +84,32 @@ class Library:
         self._c.pack.argtypes = [_P, _P, _P]
         self._c.complete.argtypes = [_P, _P, ctypes.c_int64, _P]
         self._c.score.argtypes = [_P, _P, ctypes.c_int64, _P, _P, _P, _P]
-        told = self.sizes(_Model(2, 1, 1, 32, 16, 0, 0, 1))
-        if told[4:] != (ctypes.sizeof(_Model), JOB.itemsize, QUESTION.itemsize):
+        told = self.sizes(CModel(2, 1, 1, 32, 16, 0, 0, 1))
+        if told[4:] != (ctypes.sizeof(CModel), JOB.itemsize, QUESTION.itemsize):
             raise CannotBuild(f"{self.path.name} lays its structures out in another way ({told[4:]})")
 
-    def sizes(self, model: _Model) -> tuple[int, ...]:
+    def sizes(self, model: CModel) -> tuple[int, ...]:
         """Words of weights, words of a slot's cache, bytes of a desk, padded vocab, bytes of the structures."""
         out = np.zeros(7, np.int64)
         check(self._c.sizes(ctypes.byref(model), out.ctypes.data))
         return tuple(out.tolist())
 
-    def pack(self, model: _Model, tensors: list[F32], out: Array) -> None:
+    def pack(self, model: CModel, tensors: list[F32], out: Array) -> None:
         """The matrices as the kernel reads them."""
         pointers = (_P * len(tensors))(*(tensor.ctypes.data for tensor in tensors))
         check(self._c.pack(ctypes.byref(model), pointers, out.ctypes.data))
 
-    def complete(self, model: _Model, jobs: Array, desk: Array) -> None:
+    def complete(self, model: CModel, jobs: Array, desk: Array) -> None:
         """Run these jobs, in place; other threads may run meanwhile."""
         check(self._c.complete(ctypes.byref(model), jobs.ctypes.data, len(jobs), desk.ctypes.data))
 
-    def score(self, model: _Model, questions: Array, texts: tuple[Array, Array, Array], desk: Array) -> None:
+    def score(self, model: CModel, questions: Array, texts: tuple[Array, Array, Array], desk: Array) -> None:
         """Fill the last of `texts` (symbols, where each text begins, log-probabilities)."""
         symbols, at, out = (array.ctypes.data for array in texts)
         check(
-            self._c.score(ctypes.byref(model), questions.ctypes.data, len(questions), symbols, at, out, desk.ctypes.data)
+            self._c.score(
+                ctypes.byref(model), questions.ctypes.data, len(questions), symbols, at, out, desk.ctypes.data
+            )
         )
 
 
@@ -162,13 +167,13 @@ class Network:
         packed = [np.ascontiguousarray(tensors[name], np.float32) for name in (*names, "head.weight")]
         library.pack(self.c_model(), packed, self._weights)
 
-    def c_model(self, **rest: int) -> _Model:
+    def c_model(self, **rest: int) -> CModel:
         """The kernel's own structure; `rest` fills what a session adds."""
         config = self.config
         sizes = {name: getattr(config, name) for name in _INTS[:5]}
         own = {name: getattr(self, f"_{name}", None) for name in _POINTERS[:5]}
         pointers = {name: array.ctypes.data for name, array in own.items() if array is not None}
-        return _Model(**{**sizes, **pointers, "chunk": 1, **rest})
+        return CModel(**{**sizes, **pointers, "chunk": 1, **rest})
 
     def desk(self) -> Array:
         """What one call works in."""
