@@ -58,6 +58,7 @@ class Kind(StrEnum):
 
     WORLDS = "worlds"
     MODELS = "models"
+    ENGINES = "engines"
     SCAFFOLDS = "scaffolds"
     STUDIES = "studies"
     RECIPES = "recipes"
@@ -117,7 +118,7 @@ def roll(
     from deadreckon.rollouts.run import roll as run
     from deadreckon.rollouts.spec import RollSpec
 
-    chosen = level if level is not None else shipped_level(model.partition(":")[2]) or 1
+    chosen = level if level is not None else shipped_level(model.partition(":")[2].partition(",")[0]) or 1
     spec = RollSpec(
         world,
         chosen,
@@ -255,7 +256,7 @@ def _warn(line: str) -> None:
 
 @app.command(name="list")
 def list_(kind: Annotated[Kind | None, typer.Argument(help="What to list; everything by default.")] = None) -> None:
-    """List worlds, models, scaffolds, studies, recipes and readings by name."""
+    """List worlds, models, engines, scaffolds, studies, recipes and readings by name."""
     from deadreckon.studies.names import names
 
     for one in [kind] if kind else list(Kind):

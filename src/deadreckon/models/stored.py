@@ -1,4 +1,4 @@
-"""Weights on disk: NAME.safetensors with its card NAME.json. Checked as hostile input before an array is made. No torch.
+"""Weights on disk: NAME.safetensors with its card NAME.json. Checked as hostile input before an array is made.
 
 A card says whose weights these are: sizes, alphabet, training seed, SHA-256 of the file. The file's header is read
 first; entries, dtypes, shapes and offsets must be the network's own, and the hash the card's.

@@ -8,6 +8,7 @@ from deadreckon.instruments import INSTRUMENTS, OUTCOME_INSTRUMENTS
 from deadreckon.instruments.predict import FITS
 from deadreckon.models import ABOUT, model_names
 from deadreckon.models.cards import shipped_line, shipped_names
+from deadreckon.models.engines import engine_lines
 from deadreckon.scaffolds import scaffold_lines
 from deadreckon.studies import STUDIES
 from deadreckon.train.recipes import parse_recipe, recipe_names, recipe_text
@@ -74,6 +75,7 @@ def _recipe(name: str) -> str:
 NAMES: dict[str, Callable[[], dict[str, str]]] = {
     "worlds": _worlds,
     "models": _models,
+    "engines": engine_lines,
     "scaffolds": scaffold_lines,
     "studies": lambda: dict(STUDIES),
     "recipes": lambda: {name: _recipe(name) for name in recipe_names()},
