@@ -6,6 +6,7 @@ import ctypes
 from collections.abc import Mapping
 from functools import lru_cache
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -69,17 +70,27 @@ def zeros(what: str, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     return room[skip : skip + size].view(dtype).reshape(shape)
 
 
+def _opened(build: Build, extra: tuple[str, ...]) -> tuple[ctypes.CDLL, Path]:
+    """The shared object, loaded; built anew where the one that was kept is damaged. CannotBuild."""
+    path = shared_object(build, extra)
+    try:
+        return ctypes.CDLL(str(path)), path
+    except OSError:
+        path.unlink(missing_ok=True)
+    path = shared_object(build, extra)
+    try:
+        return ctypes.CDLL(str(path)), path
+    except OSError as error:
+        raise CannotBuild(f"{path.name} does not load: {error}") from None
+
+
 class Library:
     """One build of the kernel, loaded."""
 
     def __init__(self, build: Build, extra: tuple[str, ...] = ()):
         """Compiles it where needed, with `extra` flags. CannotBuild."""
         self.build = build
-        self.path = shared_object(build, extra)
-        try:
-            self._c = ctypes.CDLL(str(self.path))
-        except OSError as error:
-            raise CannotBuild(f"{self.path.name} does not load: {error}") from None
+        self._c, self.path = _opened(build, extra)
         self._c.sizes.argtypes = [_P, _P]
         self._c.pack.argtypes = [_P, _P, _P]
         self._c.complete.argtypes = [_P, _P, ctypes.c_int64, _P]
