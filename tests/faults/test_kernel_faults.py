@@ -97,7 +97,7 @@ def test_logits_that_overflow_are_bad_weights() -> None:
     huge = tensors() | {"head.weight": np.full((5, 32), 3e38, np.float32) * np.sign(tensors()["head.weight"])}
     works = Works(Network(load(PLAIN), CONFIG, huge), Tokenizer("abcd"), Layout(rows=2))
     with pytest.raises(BadWeights, match="not finite"):
-        engines.KernelModel(works, name="x", weights="").session().complete([Ask("ab", Key(0, 1, 0, 0))])
+        engines.KernelModel(works, name="x", weights="").session().complete([Ask("ab", Key(0, 1, 0, 0), max_tokens=3)])
 
 
 @needs_compiler

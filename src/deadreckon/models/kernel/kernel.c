@@ -520,7 +520,7 @@ static int law_of(const model *m, const float *logits, double temperature, doubl
     for (int i = 0; i < vocab; i++) out->z[i] = (double)logits[i] / temperature - top;
     for (int i = 0; i < vocab; i += LANES / 2)
         *(loose_wide *)(out->mass + i) = wide_exponential(*(loose_wide *)(out->z + i));
-    for (int i = 0; i < m->vocab; i++) out->total += out->mass[i];
+    for (int i = 1; i < m->vocab; i++) out->total += out->mass[i];
     out->log_total = logarithm(out->total);
     return OK;
 }
