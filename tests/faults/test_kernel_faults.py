@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from errno import ENOMEM
 from pathlib import Path
 
 import numpy as np
@@ -107,9 +108,9 @@ def test_memory_that_is_not_to_be_had_is_one_clear_line(monkeypatch: pytest.Monk
         Works(network, Tokenizer("abcd"), Layout(rows=1 << 50)).memory()
 
     def none_left(*_: object) -> None:
-        raise MemoryError
+        raise OSError(ENOMEM, "Cannot allocate memory")
 
-    monkeypatch.setattr(libraries.np, "zeros", none_left)
+    monkeypatch.setattr(libraries, "mmap", none_left)
     with pytest.raises(OutOfMemory, match="a desk"):
         network.desk()
 

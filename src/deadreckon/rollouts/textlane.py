@@ -7,12 +7,12 @@ session keeps it: the symbols as they were sampled, and as text what has been ad
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deadreckon.contracts import BatchWorld, Codes, FiniteWorld, Rows, Stop
+from deadreckon.contracts import BatchSpeaker, BatchWorld, Codes, FiniteWorld, Rows, Stop
 from deadreckon.errors import BadText
 from deadreckon.models.kernel.crowd import Drawn, KernelCrowd, Manner
 from deadreckon.models.kernel.model import KernelModel
@@ -23,15 +23,6 @@ from deadreckon.rollouts.spec import RollSpec
 
 Texts = NDArray[np.object_]
 MOST_KNOWN = 1 << 16  # texts whose symbols are remembered
-
-
-@runtime_checkable
-class BatchSpeaker(Protocol):
-    """A batched world that also speaks on arrays."""
-
-    def batch_says(self, rows: Rows) -> list[str] | None:
-        """`says` of each row; None: nothing, in any state."""
-        ...
 
 
 class Transcripts:
@@ -109,17 +100,13 @@ class TextLane(Lane):
 
     def take(self, crowd: Crowd, t: int) -> list[tuple[Crowd, Taken]]:
         """The world speaks, then everyone acts."""
-        said = self._says(crowd.states)
-        if said is not None:
-            self.transcripts.add(crowd.number, said[crowd.which])
-        return super().take(crowd, t)
-
-    def _says(self, states: Rows) -> Texts | None:
+        states = crowd.states
         if isinstance(self.world, BatchSpeaker):
             said = self.world.batch_says(states)
         else:
             said = [self.world.says(state) for state in self.world.unpack(states)]
-        return None if said is None else np.array(said, object)
+        self.transcripts.add(crowd.number, np.array(said, object)[crowd.which])
+        return super().take(crowd, t)
 
     def heard(self, crowd: Crowd, taken: Taken, replaced: Codes) -> None:
         """What stands in the transcript: the model's text as it drew it, or what was put in its place."""
@@ -197,16 +184,26 @@ class TextLane(Lane):
     def _listed(self, crowd: Crowd, ends: Index) -> dict[str, F64]:
         """Over all that is allowed: the right actions, then the others."""
         right, p = crowd.policy
-        others = [self._others(row, codes) for row, codes in zip(crowd.states, right, strict=True)]
-        width = max(map(len, others), default=0)
-        rest = np.array([codes + [-1] * (width - len(codes)) for codes in others], np.int64).reshape(len(others), width)
+        rest = self._others(crowd.states, right)
         codes = np.concatenate([right, rest], axis=1)[crowd.which]
         mass = np.concatenate([p, np.zeros(rest.shape)], axis=1)[crowd.which]
         q = self._masses(crowd.number, ends, codes)
         off = np.maximum(1.0 - row_sum(q), 0.0)
         return _columns(Laws.of(mass, q, off), off)
 
-    def _others(self, row: NDArray[np.int64], right: Codes) -> list[int]:
+    def _others(self, states: Rows, right: Codes) -> Codes:
+        """What is allowed and not right, in the order of `legal`: (n, most). None where what is wrong is illegal."""
+        wrong = self.world.batch_wrong(states)
+        first = wrong[:, 0] if wrong.shape[1] else np.full(len(states), -1, np.int64)
+        allowed = self.world.batch_allows(states, first) & (first >= 0)
+        some = np.flatnonzero(allowed | (self.world.batch_mend(states) >= 0))
+        listed = [self._also_legal(states[i], right[i]) for i in some.tolist()]
+        rest = np.full((len(states), max(map(len, listed), default=0)), -1, np.int64)
+        for i, codes in zip(some.tolist(), listed, strict=True):
+            rest[i, : len(codes)] = codes
+        return rest
+
+    def _also_legal(self, row: NDArray[np.int64], right: Codes) -> list[int]:
         key = row.tobytes()
         if key not in self._legal:
             if len(self._legal) > MOST_KNOWN:

@@ -6,6 +6,7 @@ import ctypes
 from collections.abc import Mapping
 from functools import lru_cache
 from math import prod
+from mmap import mmap
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ from deadreckon.models.kernel.build import Build, CannotBuild, shared_object
 F32 = NDArray[np.float32]
 Array = NDArray[Any]  # structures and words
 
-LINE = 64  # bytes of a cache line: vectors begin on one
 MOST_CHUNK = 48
 LIMIT, STOPPED, UNSURE = range(3)  # why a job ended
 
@@ -60,14 +60,12 @@ FAULTS: dict[int, tuple[type[BadOption | BadText | BadWeights], str]] = {
 
 
 def zeros(what: str, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
-    """Zeros that begin on a cache line; pages nobody touches cost nothing. OutOfMemory."""
+    """Zeros that begin on a page; pages nobody touches cost nothing. OutOfMemory."""
     size = prod(shape) * np.dtype(dtype).itemsize
     try:
-        room = np.zeros(size + LINE, np.uint8)
-    except (MemoryError, ValueError):  # ValueError: more than an address can say
+        return np.frombuffer(mmap(-1, max(size, 1)), np.uint8, size).view(dtype).reshape(shape)
+    except (OSError, OverflowError, MemoryError):
         raise OutOfMemory(what, size) from None
-    skip = -room.ctypes.data % LINE
-    return room[skip : skip + size].view(dtype).reshape(shape)
 
 
 def _opened(build: Build, extra: tuple[str, ...]) -> tuple[ctypes.CDLL, Path]:
