@@ -29,10 +29,11 @@ MAY_IMPORT = {
     "models": BASE | {"worlds"},
     "rollouts": BASE | {"worlds", "models", "scaffolds"},
     "train": BASE | {"worlds", "models", "rollouts"},
+    "bench": BASE | {"models"},
     "studies": SCIENCE,
     "report": SCIENCE | {"studies"},
     "explorer": SCIENCE | {"studies", "report"},
-    "cli": SCIENCE | {"studies", "report", "explorer"},
+    "cli": SCIENCE | {"studies", "report", "explorer", "bench"},
 }
 LATE_IMPORTS = {"cli.py"}  # `deadreckon --help` must not load what a command needs
 LATE_OUTSIDE = {"vl_convert", "altair", "torch", "safetensors", "openai", "transformers"}  # an adapter's edge

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from deadreckon.models.kernel.library import MOST_CHUNK, Array, CModel, Network, zeros
 from deadreckon.models.tokens import Tokenizer
 
-CACHE_BYTES = 192 << 20  # of one session's keys and values, at the most
+CACHE_BYTES = 512 << 20  # address space of one session's keys and values; pages nobody touches cost nothing
 ROWS = (64, 1024)  # fewest and most rollouts in a session
 CHUNK = 12  # sequences that run to their end together
 
