@@ -30,10 +30,11 @@ MAY_IMPORT = {
     "models": BASE | {"worlds"},
     "rollouts": BASE | {"worlds", "models", "scaffolds"},
     "train": BASE | {"worlds", "models", "rollouts"},
+    "bench": BASE | {"models"},
     "studies": SCIENCE,
     "report": SCIENCE | {"studies"},
     "explorer": SCIENCE | {"studies", "report"},
-    "cli": SCIENCE | {"studies", "report", "explorer", "cli_logs"},
+    "cli": SCIENCE | {"studies", "report", "explorer", "bench", "cli_logs"},
     "cli_logs": SCIENCE | {"studies", "report"},
 }
 LATE_IMPORTS = {"cli.py", "cli_logs.py"}  # `deadreckon --help` must not load what a command needs
@@ -51,7 +52,7 @@ MANY_PARAMETERS = {
     "cli.py:roll",  # the options of a command
     "cli_logs.py:fit",
 }
-LONG_FILES = {"contracts.py": 450}  # every noun that crosses layers, on one page
+LONG_FILES = {"contracts.py": 450, "cli.py": 330}  # every noun that crosses layers, every command: each on one page
 STRANGERS = {"logs/checker.py"}  # the user's own function runs there, and may raise anything
 MOST_LINES_FUNCTION, MOST_LINES_FILE, MOST_PARAMETERS = 60, 300, 6
 

@@ -60,6 +60,7 @@ class Kind(StrEnum):
 
     WORLDS = "worlds"
     MODELS = "models"
+    ENGINES = "engines"
     SCAFFOLDS = "scaffolds"
     STUDIES = "studies"
     RECIPES = "recipes"
@@ -120,7 +121,7 @@ def roll(
     from deadreckon.rollouts.run import roll as run
     from deadreckon.rollouts.spec import RollSpec
 
-    chosen = level if level is not None else shipped_level(model.partition(":")[2]) or 1
+    chosen = level if level is not None else shipped_level(model.partition(":")[2].partition(",")[0]) or 1
     spec = RollSpec(
         world,
         chosen,
@@ -251,6 +252,25 @@ def validate(
         raise typer.Exit(1)
 
 
+@app.command()
+def bench(
+    quick: Annotated[bool, typer.Option(help="One size alone: under a minute.")] = False,
+    runs: Annotated[int, typer.Option(help="Interleaved runs; figures are their medians.")] = 5,
+    baseline: Annotated[Path | None, typer.Option(help="Kept ratios: exit code 1 if one is 15% below.")] = None,
+    keep: Annotated[bool, typer.Option(help="Write this machine's ratios to the baseline instead.")] = False,
+) -> None:
+    """Measure the decoding engines on this machine: JSON of speeds, shares of its matmul peak, ratios to torch."""
+    from deadreckon import bench as measured
+
+    figures = measured.measure(measured.QUICK if quick else tuple(measured.SIZES), runs)
+    typer.echo(measured.as_json(figures))
+    if baseline and keep:
+        measured.keep(figures, baseline)
+    elif baseline and (lines := measured.lost(figures, baseline)):
+        _warn("; ".join(lines))
+        raise typer.Exit(1)
+
+
 def _warn(line: str) -> None:
     """A line on standard error, so that what is printed stays what was asked for; nothing where it is empty."""
     if line:
@@ -263,7 +283,7 @@ app.command()(export)
 
 @app.command(name="list")
 def list_(kind: Annotated[Kind | None, typer.Argument(help="What to list; everything by default.")] = None) -> None:
-    """List worlds, models, scaffolds, studies, recipes, formats of logs and readings by name."""
+    """List worlds, models, engines, scaffolds, studies, recipes, formats of logs and readings by name."""
     from deadreckon.studies.names import names
 
     for one in [kind] if kind else list(Kind):

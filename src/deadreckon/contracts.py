@@ -196,6 +196,15 @@ class BatchWorld(World[S, A], Protocol[S, A]):
         ...
 
 
+@runtime_checkable
+class BatchSpeaker(Protocol):
+    """A batched world that speaks on arrays too: worth it where a state is dear to unpack."""
+
+    def batch_says(self, rows: Rows) -> list[str]:
+        """`says` of each row."""
+        ...
+
+
 # --- Models ---------------------------------------------------------------------------------------------
 
 

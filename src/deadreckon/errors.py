@@ -73,6 +73,14 @@ class WorkerDied(DeadreckonError):
         )
 
 
+class OutOfMemory(DeadreckonError):
+    """There is not enough memory for what was asked."""
+
+    def __init__(self, what: str, size: int):
+        """`size` bytes were asked for `what`."""
+        super().__init__(f"no memory for {what} ({size:,} bytes): run fewer rollouts at once")
+
+
 class NotEstimable(DeadreckonError):
     """A quantity cannot be estimated from this table; the message is the reason."""
 

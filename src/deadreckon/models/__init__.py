@@ -5,6 +5,7 @@
     ngram:world=sums,level=2,order=3
     shipped:sums-clean        weights that come with the package (seed 0; shipped:sums-clean-s3 is seed 3)
     gpt:PATH                  weights made by training: a .safetensors file with its card, or their folder
+    shipped:NAME,engine=bf16  on one engine (deadreckon list engines): auto, bf16, fp32, torch
 
 No torch is loaded before a model that needs it.
 """
@@ -17,6 +18,7 @@ from importlib import import_module
 import deadreckon.models.threads  # noqa: F401  before any module of this package loads torch
 from deadreckon.contracts import Model
 from deadreckon.errors import BadOption, MissingExtra, UnknownName
+from deadreckon.models.engines import load_shipped, load_trained
 from deadreckon.models.oracle import NoisyOracle, Oracle
 from deadreckon.specs import parse_spec
 
@@ -62,8 +64,8 @@ KINDS: dict[str, Callable[[str], Model]] = {
     "oracle": _oracle,
     "noisy-oracle": _noisy_oracle,
     "ngram": _from("deadreckon.models.ngram", "load_ngram"),
-    "shipped": _from("deadreckon.models.weights", "load_shipped"),
-    "gpt": _from("deadreckon.models.weights", "load_trained"),
+    "shipped": load_shipped,
+    "gpt": load_trained,
 }
 
 

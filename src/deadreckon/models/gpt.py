@@ -10,47 +10,19 @@ The family is frozen, so that other engines can rely on it: one norm (RMS, no ga
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deadreckon.errors import BadOption
+from deadreckon.models.config import EPS as EPS
+from deadreckon.models.config import ROPE_BASE
+from deadreckon.models.config import GPTConfig as GPTConfig
 from deadreckon.models.tokens import BEGIN
 from deadreckon.seeds import Purpose, generator, hash64
 
-EPS = 1e-6
-ROPE_BASE = 10_000.0
 GAIN = 2.0  # first value of each head's gain on q: scores start within +-GAIN * sqrt(head)
-
-
-@dataclass(frozen=True, slots=True)
-class GPTConfig:
-    """Sizes of a GPT: ids, longest input in symbols, blocks, residual width and size of a head."""
-
-    vocab: int
-    context: int
-    layers: int
-    width: int
-    head: int = 32
-
-    def __post_init__(self) -> None:
-        """BadOption: a size below 1, or heads that do not fill the width."""
-        if min(self.vocab, self.context, self.layers, self.width, self.head) < 1:
-            raise BadOption(f"{self} has a size below 1: every size is at least 1")
-        if self.width % self.head or self.head % 2:
-            raise BadOption(f"width {self.width} is not a multiple of an even head size ({self.head}): change one")
-
-    @property
-    def heads(self) -> int:
-        """Heads in a block."""
-        return self.width // self.head
-
-    @property
-    def parameters(self) -> int:
-        """Learned numbers in all: 12 width^2 and one gain a head in each block, embedding and head."""
-        return self.layers * (12 * self.width**2 + self.heads) + 2 * self.vocab * self.width
 
 
 def norm(x: Tensor) -> Tensor:

@@ -1,132 +1,31 @@
-"""Weights on disk: NAME.safetensors with its card NAME.json. Checked as hostile input before a tensor is made.
-
-A card says whose weights these are: sizes, alphabet, training seed, SHA-256 of the file. The file's header is read
-first; entries, dtypes, shapes and offsets must be the network's own, and the hash the card's.
-"""
+"""Stored weights as the network that torch runs: the reference engine."""
 
 from __future__ import annotations
 
-import json
-from hashlib import sha256
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel, ConfigDict
-from safetensors.torch import load
 
-from deadreckon.errors import BadOption, BadWeights, UnknownName
-from deadreckon.models.cards import Card, Sizes, plain, read_card, shipped_files
 from deadreckon.models.decode import GPTModel
-from deadreckon.models.gpt import GPT, GPTConfig
+from deadreckon.models.gpt import GPT
+from deadreckon.models.stored import read_weights, shipped_path, trained_path
 from deadreckon.models.tokens import Tokenizer
-
-__all__ = ["Card", "Sizes", "load_gpt", "load_shipped", "load_trained"]
-
-BYTES = {"F16": 2, "F32": 4}
-LARGEST_FILE = 4 << 30
-
-Offsets = tuple[int, int]
-
-
-class Entry(BaseModel):
-    """One tensor in a safetensors header."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    dtype: str
-    shape: list[int]
-    data_offsets: list[int]
 
 
 def load_gpt(path: Path, name: str) -> GPTModel:
     """The model whose weights are at `path`, its card beside it. BadWeights."""
-    card = read_card(path.with_suffix(".json"))
-    content = _read(path)
-    network = GPT(_config(path, card, len(content)))
-    shapes = {key: list(value.shape) for key, value in network.state_dict().items()}
-    _check_header(path, content, shapes)
-    digest = sha256(content).hexdigest()
-    if digest != card.sha256:
-        raise BadWeights(f"{path} has SHA-256 {digest[:16]}..., its card says {card.sha256[:16]}...: fetch both again")
-    tensors = {key: value.float() for key, value in load(content).items()}
-    bad = [key for key, value in tensors.items() if not torch.isfinite(value).all()]
-    if bad:
-        raise BadWeights(f"{path}: {bad[0]} holds values that are not finite: train or fetch the weights again")
-    network.load_state_dict(tensors)
-    tokens = Tokenizer(card.alphabet)
-    return GPTModel(network.eval(), tokens, name=name, weights=digest, seed=card.seed)
-
-
-def _config(path: Path, card: Card, size: int) -> GPTConfig:
-    """The card's sizes, believed only where the file is long enough for them."""
-    try:
-        config = GPTConfig(**card.size.model_dump())
-    except BadOption as error:
-        raise BadWeights(f"{path.with_suffix('.json')}: {error}") from None
-    if size < min(BYTES.values()) * config.parameters:
-        raise BadWeights(f"{path} has {size} bytes, its card says {config.parameters} weights: fetch both again")
-    return config
-
-
-def _read(path: Path) -> bytes:
-    try:
-        size = path.stat().st_size
-        if size > LARGEST_FILE:
-            raise BadWeights(f"{path} has {size} bytes, more than {LARGEST_FILE}: this is not one of our small models")
-        return path.read_bytes()
-    except OSError as error:
-        raise BadWeights(f"no weights at {path} ({error.strerror}): give the path of a .safetensors file") from None
-
-
-def _check_header(path: Path, content: bytes, shapes: dict[str, list[int]]) -> None:
-    """BadWeights where the header is not exactly that of these tensors, laid out without gap or overlap."""
-    length = int.from_bytes(content[:8], "little")
-    if len(content) < 8 or 8 + length > len(content):
-        raise BadWeights(f"{path} is no safetensors file, or cut short at {len(content)} bytes: fetch it again")
-    try:
-        header = json.loads(content[8 : 8 + length])
-        header.pop("__metadata__", None)
-        entries = {key: Entry.model_validate(value) for key, value in header.items()}
-    except (ValueError, AttributeError, TypeError, RecursionError):
-        raise BadWeights(f"{path}: its safetensors header cannot be read: fetch it again") from None
-    if entries.keys() != shapes.keys():
-        odd = min(entries.keys() ^ shapes.keys())
-        raise BadWeights(
-            f"{path}: tensor {odd[:60]!r} is not in both file and card: these are another network's weights"
-        )
-    at = 0
-    for key, entry in sorted(entries.items(), key=lambda pair: pair[1].data_offsets):
-        _check_entry(path, key, entry, shapes[key], at)
-        at = entry.data_offsets[1]
-    if 8 + length + at != len(content):
-        raise BadWeights(f"{path} has {len(content)} bytes, its header says {8 + length + at}: fetch it again")
-
-
-def _check_entry(path: Path, key: str, entry: Entry, shape: list[int], at: int) -> None:
-    if entry.dtype not in BYTES:
-        raise BadWeights(f"{path}: {key} is {entry.dtype[:10]}: weights are stored as F16 or F32")
-    if entry.shape != shape:
-        raise BadWeights(f"{path}: {key} is {entry.shape}, its card says {shape}: these are another network's weights")
-    end = at + BYTES[entry.dtype] * torch.Size(shape).numel()
-    if entry.data_offsets != [at, end]:
-        raise BadWeights(f"{path}: {key} lies at {entry.data_offsets}, not [{at}, {end}]: fetch the file again")
+    stored = read_weights(path)
+    network = GPT(stored.config)
+    network.load_state_dict({key: torch.from_numpy(value) for key, value in stored.tensors.items()})
+    tokens = Tokenizer(stored.card.alphabet)
+    return GPTModel(network.eval(), tokens, name=name, weights=stored.sha256, seed=stored.card.seed)
 
 
 def load_shipped(name: str) -> GPTModel:
     """A model that comes with the package, by name ("sums-clean", "sums-clean-s3"). UnknownName, BadWeights."""
-    by_name = shipped_files()
-    if plain(name) not in by_name:
-        raise UnknownName("shipped model", name, by_name)
-    return load_gpt(by_name[plain(name)], f"shipped:{plain(name)}")
+    return load_gpt(*shipped_path(name))
 
 
 def load_trained(place: str) -> GPTModel:
     """A model made by training: the path of its weights, or of the folder that holds one model. BadWeights."""
-    path = Path(place)
-    if path.is_dir():
-        cards = sorted(card for card in path.glob("*.json") if card.with_suffix(".safetensors").exists())
-        if len(cards) != 1:
-            names = ", ".join(card.stem for card in cards) or "none"
-            raise BadWeights(f"{path} holds {len(cards)} models with a card ({names}): give the path of one")
-        path = cards[0].with_suffix(".safetensors")
-    return load_gpt(path, f"gpt:{place}")
+    return load_gpt(*trained_path(place))

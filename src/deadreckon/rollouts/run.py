@@ -23,12 +23,14 @@ from deadreckon import __version__
 from deadreckon.contracts import BatchWorld, Key, Model, Privileged, World
 from deadreckon.errors import BadOption, BadText
 from deadreckon.models import load_model
+from deadreckon.models.kernel.model import KernelModel
 from deadreckon.rollouts.answers import open_answers
-from deadreckon.rollouts.lane import run_lane
+from deadreckon.rollouts.lane import Lane, OracleLane, run_lane
 from deadreckon.rollouts.loop import Live, Loop
 from deadreckon.rollouts.spec import RollSpec
 from deadreckon.rollouts.store import RunStore, frame_bytes
 from deadreckon.rollouts.table import Origin, from_steps
+from deadreckon.rollouts.textlane import TextLane
 from deadreckon.rollouts.workers import worker_pool
 from deadreckon.scaffolds import load_scaffold
 from deadreckon.seeds import Purpose, generator, hash64
@@ -99,14 +101,31 @@ class Bench:
 def takes_lane(bench: Bench) -> bool:
     """Whether the batched lane can run this spec (same bytes, faster)."""
     plain = bench.spec.scaffold == "plain"
-    return plain and isinstance(bench.model, Privileged) and isinstance(bench.world, BatchWorld)
+    return plain and isinstance(bench.model, Privileged | KernelModel) and isinstance(bench.world, BatchWorld)
+
+
+def _on_lane(bench: Bench, items: range) -> pl.DataFrame:
+    """On the batched lane, as many rollouts at once as it holds."""
+    world, model, spec = bench.world, bench.model, bench.spec
+    assert isinstance(world, BatchWorld)
+    most = len(items) if isinstance(model, Privileged) else max(1, model.capacity // spec.repeats)
+    tables = []
+    for first in range(0, len(items), most):
+        some = items[first : first + most]
+        starts = [bench.start(item) for item in some]
+        if isinstance(model, KernelModel):
+            lane: Lane = TextLane(world, model, spec, starts)
+        else:
+            assert isinstance(model, Privileged)
+            lane = OracleLane(world, model, spec)
+        tables.append(run_lane(lane, bench.origin, [(item, bench.item_hash(item)) for item in some], starts))
+    return pl.concat(tables) if len(tables) > 1 else tables[0]
 
 
 def compute(bench: Bench, items: range, batch: int, *, lane: bool = True) -> pl.DataFrame:
     """The step table of these items, rows sorted by (item, rollout, t)."""
     if lane and takes_lane(bench):
-        places = [(item, bench.item_hash(item)) for item in items]
-        return run_lane(bench.world, bench.model, bench.spec, bench.origin, places, [bench.start(i) for i in items])  # type: ignore[arg-type]
+        return _on_lane(bench, items)
     loop = Loop(bench.world, load_scaffold(bench.spec.scaffold), bench.spec)
     lives = [live for item in items for live in _lives(bench, item)]
     size = max(1, min(batch, bench.model.capacity))

@@ -9,6 +9,7 @@ from deadreckon.instruments.predict import FITS
 from deadreckon.logs.readers import format_lines
 from deadreckon.models import ABOUT, model_names
 from deadreckon.models.cards import shipped_line, shipped_names
+from deadreckon.models.engines import engine_lines
 from deadreckon.scaffolds import scaffold_lines
 from deadreckon.studies import STUDIES
 from deadreckon.studies.fit_outcomes import BOUNDED
@@ -78,6 +79,7 @@ def _recipe(name: str) -> str:
 NAMES: dict[str, Callable[[], dict[str, str]]] = {
     "worlds": _worlds,
     "models": _models,
+    "engines": engine_lines,
     "scaffolds": scaffold_lines,
     "studies": lambda: dict(STUDIES),
     "formats": format_lines,

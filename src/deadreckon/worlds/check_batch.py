@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from deadreckon.contracts import A, BatchWorld, Codes, Rows, S
+from deadreckon.contracts import A, BatchSpeaker, BatchWorld, Codes, Rows, S
 from deadreckon.worlds.broken import require
 
 TRIES = 6  # actions tried from each state, beside the right and the wrong ones
@@ -30,7 +30,9 @@ def check_batch(world: BatchWorld[S, A], states: Sequence[S], pool: Sequence[A],
 def _check_facts(world: BatchWorld[S, A], states: Sequence[S], rows: Rows) -> None:
     done, true = world.batch_done(rows), world.batch_true(rows)
     distance, fixes, shown = world.batch_distance(rows), world.batch_fixes(rows), world.batch_show(rows)
+    said = world.batch_says(rows) if isinstance(world, BatchSpeaker) else [world.says(state) for state in states]
     for i, state in enumerate(states):
+        require(world, said[i] == world.says(state), "batch_says as says", state)
         require(world, bool(done[i]) == world.done(state), "batch_done as done", state)
         truth = {True: 1, False: 0, None: -1}[world.true(state)]
         require(world, int(true[i]) == truth, "batch_true as true", state)

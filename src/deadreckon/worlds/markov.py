@@ -281,6 +281,10 @@ class Markov:
         after = self._batch_table(rows).after
         return np.stack([rows[:, 0], after[rows[:, 1], np.maximum(codes, 0)], rows[:, 2] + 1], axis=1)
 
+    def batch_says(self, rows: Rows) -> list[str]:
+        """Nothing."""
+        return [""] * len(rows)
+
     def batch_show(self, rows: Rows) -> list[str]:
         """`show` of each row."""
         contexts = self._batch_table(rows).contexts

@@ -1,0 +1,688 @@
+/* Decoding of the small GPT of models/gpt.py: C11 with vector extensions, one source for every CPU.
+
+   A *row* is one symbol of one sequence at one position. A pass takes up to ROWS rows through all blocks; what a row
+   computes depends on its own symbol, its position and its slot's cache at earlier positions, and on nothing else:
+   every sum runs in one order, whatever the number of rows, so a sequence's bits are the same in any company.
+   Sequences go depth first: a few of them (a chunk) run to their end before the next begin, so that their keys and
+   values stay in the processor's caches.
+
+   An *operand* of a product is held in 32-bit words: one float, or (with -DBF16) two neighbouring bf16 numbers, of
+   which one instruction multiplies and adds 16 pairs in float32. Residual stream, norms and softmax are float32;
+   laws, draws and log-probabilities float64. Nothing is allocated here: the caller brings all memory, and sizes()
+   says how much. Every entry returns 0, or a code of FAULTS; nothing is written before all input is checked. */
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__AVX512F__)
+#define LANES 16
+#define TILE 12 /* rows of a product held in registers, 2 vectors wide */
+#elif defined(__AVX__)
+#define LANES 8
+#define TILE 6
+#else
+#define LANES 4
+#define TILE 4
+#endif
+#define PANEL (2 * LANES) /* columns of a product worked on at once */
+#define ROWS 48
+#define SPAN 32 /* positions of a cache come in multiples of this */
+#define MAX_WIDTH 1024
+#define MAX_CONTEXT 8192
+#define MAX_VOCAB 65536
+#define MAX_LAYERS 1024
+#define EPS 1e-6f
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 16")
+
+#ifdef BF16
+#include <immintrin.h>
+#define PAIR 2 /* numbers in a word */
+typedef uint32_t word;
+#else
+#define PAIR 1
+typedef float word;
+#endif
+
+typedef float vec __attribute__((vector_size(4 * LANES)));
+typedef float loose __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef uint32_t bits __attribute__((vector_size(4 * LANES)));
+typedef uint32_t loose_bits __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef double wide __attribute__((vector_size(4 * LANES)));
+typedef double loose_wide __attribute__((vector_size(4 * LANES), aligned(8), may_alias));
+typedef uint64_t wide_bits __attribute__((vector_size(4 * LANES)));
+
+enum { A_STRIDE = 4 * MAX_WIDTH / PAIR + 16, X_STRIDE = MAX_WIDTH + 16, QKV_STRIDE = 3 * MAX_WIDTH + 16 };
+enum { OK, BAD_SIZES, BAD_SLOT, BAD_LENGTH, BAD_SYMBOL, BAD_OPTION, NOT_FINITE }; /* FAULTS of library.py */
+enum { LIMIT, STOPPED, UNSURE };                                                  /* why a job ended */
+
+typedef struct {
+    int32_t vocab, context, layers, width, head, slots, kinds, chunk;
+    const word *weights;  /* pack() */
+    const float *embed;   /* (vocab, width), normed */
+    const float *gain;    /* (layers, heads), 1 / sqrt(head) included */
+    const float *cosine;  /* (context, head / 2) */
+    const float *sine;    /* (context, head / 2) */
+    word *cache;          /* (slots, cache words) */
+    int32_t *symbols;     /* (slots, context + 1): what each slot was given */
+    float *ends;          /* (slots, padded vocab): logits after each slot's prompt */
+    const uint8_t *stops; /* (kinds, vocab): does this symbol end a text? 0 no, 1 yes, 2 the caller must look */
+} model;
+
+typedef struct {
+    uint64_t seed, item, step, rollout; /* the draw's place, as in seeds.py */
+    double temperature;
+    double logp, entropy; /* sums over the symbols sampled, nats */
+    uint32_t ask, sample;
+    int32_t slot, read, length; /* symbols in the cache; symbols given */
+    int32_t token, most;        /* symbols sampled, of at most */
+    int32_t kind, why, unused;
+} job;
+
+typedef struct {
+    int32_t slot, first, count, unused; /* texts first ... first + count - 1 go on from the slot's prompt */
+    int32_t length, begun;
+    double temperature;
+} question;
+
+typedef struct {
+    int32_t slot, position, symbol;
+} row;
+
+/* --- Sizes ------------------------------------------------------------------------------------------------------ */
+
+INLINE int64_t up_to(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
+INLINE int64_t padded_vocab(const model *m) { return up_to(m->vocab, 32); }
+INLINE int64_t span(const model *m) { return up_to(m->context, SPAN); }
+INLINE int64_t layer_words(const model *m) { return 12 * (int64_t)m->width * m->width / PAIR; }
+INLINE int64_t half_cache(const model *m) { return span(m) * m->width / PAIR; } /* keys, or values, of a layer */
+INLINE int64_t slot_words(const model *m) { return 2 * m->layers * half_cache(m); }
+
+static int bad_sizes(const model *m) {
+    return m->vocab < 2 || m->vocab > MAX_VOCAB || m->context < 1 || m->context > MAX_CONTEXT || m->layers < 1 ||
+           m->layers > MAX_LAYERS || m->width < 32 || m->width > MAX_WIDTH || m->width % 32 || m->head < 16 ||
+           m->head % 16 || m->width % m->head || m->slots < 0 || m->kinds < 0 || m->chunk < 1 || m->chunk > ROWS;
+}
+
+typedef struct { /* what one call works in */
+    float x[ROWS][X_STRIDE];
+    float qkv[ROWS][QKV_STRIDE];
+    word a[ROWS][A_STRIDE]; /* operands of the next product */
+    word hidden[ROWS][A_STRIDE];
+    float score[MAX_CONTEXT + SPAN];
+    word weight[MAX_CONTEXT + SPAN];
+    row rows[ROWS];
+    int32_t wanted[ROWS]; /* rows whose logits are asked for, in order */
+    int32_t active[ROWS]; /* jobs under way */
+    int32_t taken[ROWS];  /* rows of each of them in this pass */
+    float logits[];       /* (ROWS, padded vocab), then 2 * padded vocab float64 */
+} desk;
+
+/* Words of weights, words of one slot's cache, bytes of a desk, padded vocab; then bytes of the three structures. */
+int sizes(const model *m, int64_t out[7]) {
+    out[4] = sizeof(model), out[5] = sizeof(job), out[6] = sizeof(question);
+    if (bad_sizes(m)) return BAD_SIZES;
+    out[0] = m->layers * layer_words(m) + padded_vocab(m) * m->width / PAIR;
+    out[1] = slot_words(m);
+    out[2] = (int64_t)sizeof(desk) + padded_vocab(m) * (4 * ROWS + 16) + 64;
+    out[3] = padded_vocab(m);
+    return OK;
+}
+
+/* --- Vectors ---------------------------------------------------------------------------------------------------- */
+
+INLINE vec load(const void *p) { return *(const loose *)p; }
+INLINE void store(float *p, vec x) { *(loose *)p = x; }
+INLINE vec all(float x) { return (vec){0} + x; }
+INLINE vec choose(bits mask, vec a, vec b) { return (vec)(((bits)a & mask) | ((bits)b & ~mask)); }
+INLINE vec larger(vec a, vec b) { return choose((bits)(a > b), a, b); }
+
+#if defined(__clang__)
+#define SHUFFLED(x, ...) __builtin_shufflevector(x, x, __VA_ARGS__)
+#else
+#define SHUFFLED(x, ...) __builtin_shuffle(x, (bits){__VA_ARGS__})
+#endif
+
+/* The lanes joined two by two, halves onto each other. */
+#if LANES == 16
+#define FOLD(x, join)                                                             \
+    x = join(x, SHUFFLED(x, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7)); \
+    x = join(x, SHUFFLED(x, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11)); \
+    x = join(x, SHUFFLED(x, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13)); \
+    x = join(x, SHUFFLED(x, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14))
+#elif LANES == 8
+#define FOLD(x, join)                                  \
+    x = join(x, SHUFFLED(x, 4, 5, 6, 7, 0, 1, 2, 3)); \
+    x = join(x, SHUFFLED(x, 2, 3, 0, 1, 6, 7, 4, 5)); \
+    x = join(x, SHUFFLED(x, 1, 0, 3, 2, 5, 4, 7, 6))
+#else
+#define FOLD(x, join)                      \
+    x = join(x, SHUFFLED(x, 2, 3, 0, 1)); \
+    x = join(x, SHUFFLED(x, 1, 0, 3, 2))
+#endif
+
+INLINE vec plus(vec a, vec b) { return a + b; }
+
+INLINE float sum(vec x) {
+    FOLD(x, plus);
+    return x[0];
+}
+
+INLINE float largest(vec x) {
+    FOLD(x, larger);
+    return x[0];
+}
+
+#ifdef BF16
+INLINE uint32_t rounded(uint32_t u) { return (u + 0x7fff + (u >> 16 & 1)) >> 16; } /* to nearest, ties to even */
+
+INLINE vec dot(vec sum, word a, vec b) { /* sum + a[0] b[even] + a[1] b[odd] */
+    return (vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)_mm512_set1_epi32((int)a), (__m512bh)b);
+}
+
+INLINE void store_words(word *out, vec x, vec y) { /* 32 numbers as 16 words */
+    *(loose *)out = (vec)_mm512_cvtne2ps_pbh((__m512)y, (__m512)x);
+}
+#else
+INLINE vec dot(vec sum, word a, vec b) { return sum + a * b; }
+
+INLINE void store_words(word *out, vec x, vec y) {
+    store(out, x);
+    store(out + LANES, y);
+}
+#endif
+
+INLINE void as_words(word *out, const float *x, int n) { /* n numbers, a multiple of PANEL */
+    for (int i = 0; i < n; i += PANEL) store_words(out + i / PAIR, load(x + i), load(x + i + LANES));
+}
+
+INLINE vec exponential(vec x) { /* e^x for x < 88, to 2 units in the last place; 0 below -87 */
+    bits tiny = (bits)(x < -87.0f);
+    x = (vec)((bits)x & ~tiny);
+    vec shifted = x * 1.44269504f + 12582912.0f; /* 1.5 * 2^23: rounds to an integer */
+    vec n = shifted - 12582912.0f;
+    vec r = x - n * 0.693359375f + n * 2.12194440e-4f;
+    vec p = all(1.98756915e-4f); /* Cephes expf */
+    p = p * r + 1.39819995e-3f;
+    p = p * r + 8.33345164e-3f;
+    p = p * r + 4.16657962e-2f;
+    p = p * r + 1.66666655e-1f;
+    p = p * r + 5.00000012e-1f;
+    p = p * r * r + r + 1.0f;
+    return (vec)(((bits)p + (((bits)shifted - 0x4b400000u) << 23)) & ~tiny);
+}
+
+INLINE wide wide_exponential(wide x) { /* e^x for x <= 0 in float64; 0 below -700 */
+    wide_bits tiny = (wide_bits)(x < -700.0);
+    x = (wide)((wide_bits)x & ~tiny);
+    wide shifted = x * 1.4426950408889634 + 6755399441055744.0; /* 1.5 * 2^52 */
+    wide n = shifted - 6755399441055744.0;
+    wide r = x - n * 6.93147180369123816490e-01 - n * 1.90821492927058770002e-10, p = r * 0 + 1.0 / 6227020800;
+    static const double factorial[] = {479001600, 39916800, 3628800, 362880, 40320, 5040, 720, 120, 24, 6, 2, 1, 1};
+    UNROLL for (int i = 0; i < 13; i++) p = p * r + 1.0 / factorial[i];
+    return (wide)(((wide_bits)p + (((wide_bits)shifted - 0x4338000000000000u) << 52)) & ~tiny);
+}
+
+static double logarithm(double x) { /* of a positive normal number, by 2 atanh((m - 1) / (m + 1)) */
+    uint64_t u;
+    memcpy(&u, &x, 8);
+    int64_t e = (int64_t)(u >> 52) - 1023;
+    u = (u & 0xfffffffffffffu) | 0x3ff0000000000000u;
+    double m, series = 0;
+    memcpy(&m, &u, 8);
+    if (m > 1.4142135623730951) m *= 0.5, e++;
+    double s = (m - 1) / (m + 1), q = s * s;
+    for (int i = 27; i > 0; i -= 2) series = series * q + 1.0 / i;
+    return 2 * s * series + (double)e * 0.6931471805599453;
+}
+
+/* --- Products --------------------------------------------------------------------------------------------------- */
+
+/* Weights (n, k) as panels of PANEL columns: for each word of k, the words of the columns, 0 beyond n. */
+static word *pack_matrix(word *out, const float *w, int64_t n, int64_t k) {
+    for (int64_t first = 0; first < n; first += PANEL)
+        for (int64_t i = 0; i < k; i += PAIR)
+            for (int64_t c = first; c < first + PANEL; c++, out++) {
+#ifdef BF16
+                uint32_t pair[2] = {0, 0};
+                if (c < n) memcpy(pair, w + c * k + i, 8);
+                *out = rounded(pair[0]) | rounded(pair[1]) << 16;
+#else
+                *out = c < n ? w[c * k + i] : 0;
+#endif
+            }
+    return out;
+}
+
+/* tensors: qkv, out, up, down of each layer, then the head; each (out, in) as in gpt.py. */
+int pack(const model *m, const float *const *tensors, word *out) {
+    if (bad_sizes(m)) return BAD_SIZES;
+    int64_t w = m->width, n[4] = {3 * w, w, 4 * w, w}, k[4] = {w, w, w, 4 * w};
+    for (int64_t i = 0; i < 4 * (int64_t)m->layers; i++) out = pack_matrix(out, tensors[i], n[i % 4], k[i % 4]);
+    word *end = out + padded_vocab(m) * w / PAIR;
+    out = pack_matrix(out, tensors[4 * m->layers], m->vocab, w);
+    memset(out, 0, (size_t)(end - out) * sizeof(word));
+    return OK;
+}
+
+enum { STORE, ADD, SQUARED_RELU }; /* what becomes of a product */
+
+/* `rows` rows of `panels` panels: k words each from a (A_STRIDE apart) and b. */
+INLINE void tile(int rows, int panels, int kind, const word *a, const word *b, int k, void *out, int stride) {
+    vec acc[TILE][8];
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int c = 0; c < 2 * panels; c++) acc[r][c] = (vec){0};
+    for (int i = 0; i < k; i++) {
+        vec column[8];
+        UNROLL for (int p = 0; p < panels; p++) {
+            const word *at = b + ((int64_t)p * k + i) * PANEL;
+            column[2 * p] = load(at), column[2 * p + 1] = load(at + LANES);
+        }
+        UNROLL for (int r = 0; r < rows; r++) UNROLL for (int c = 0; c < 2 * panels; c++)
+            acc[r][c] = dot(acc[r][c], a[r * A_STRIDE + i], column[c]);
+    }
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int p = 0; p < panels; p++) {
+        vec x = acc[r][2 * p], y = acc[r][2 * p + 1];
+        if (kind == SQUARED_RELU) {
+            x = (vec)((bits)x & (bits)(x > 0)), y = (vec)((bits)y & (bits)(y > 0));
+            store_words((word *)out + (int64_t)r * stride + p * PANEL / PAIR, x * x, y * y);
+            continue;
+        }
+        float *to = (float *)out + (int64_t)r * stride + p * PANEL;
+        if (kind == ADD) x += load(to), y += load(to + LANES);
+        store(to, x), store(to + LANES, y);
+    }
+}
+
+#define TILE_OF(r) \
+    case r: tile(r, 1, kind, a, b, k, out, stride); break;
+
+/* out (rows, n) = a (rows, k words) @ b, in tiles of nearly equal height; n a multiple of PANEL. */
+INLINE void product(int kind, const word *a, int rows, const word *b, int n, int k, void *out, int stride) {
+    int unit = kind == SQUARED_RELU ? PANEL / PAIR : PANEL, panels = n / PANEL, tiles = (rows + TILE - 1) / TILE;
+    if (rows == 1) {
+        int p = 0;
+        for (; p + 4 <= panels; p += 4)
+            tile(1, 4, kind, a, b + (int64_t)p * k * PANEL, k, (float *)out + p * unit, stride);
+        for (; p < panels; p++) tile(1, 1, kind, a, b + (int64_t)p * k * PANEL, k, (float *)out + p * unit, stride);
+        return;
+    }
+    const word *a0 = a;
+    void *out0 = out;
+    for (int p = 0; p < panels; p++, b += (int64_t)k * PANEL) {
+        a = a0, out = (float *)out0 + p * unit;
+        for (int t = 0; t < tiles; t++) {
+            int some = rows / tiles + (t < rows % tiles);
+            switch (some) {
+                TILE_OF(1) TILE_OF(2) TILE_OF(3) TILE_OF(4)
+#if TILE > 4
+                TILE_OF(5) TILE_OF(6)
+#endif
+#if TILE > 6
+                TILE_OF(7) TILE_OF(8) TILE_OF(9) TILE_OF(10) TILE_OF(11) TILE_OF(12)
+#endif
+            }
+            a += some * A_STRIDE, out = (float *)out + some * stride;
+        }
+    }
+}
+
+__attribute__((noinline)) static void product_store(const word *a, int rows, const word *b, int n, int k, float *out,
+                                                    int stride) {
+    product(STORE, a, rows, b, n, k, out, stride);
+}
+
+__attribute__((noinline)) static void product_add(const word *a, int rows, const word *b, int n, int k, float *out) {
+    product(ADD, a, rows, b, n, k, out, X_STRIDE);
+}
+
+__attribute__((noinline)) static void product_up(const word *a, int rows, const word *b, int n, int k, word *out) {
+    product(SQUARED_RELU, a, rows, b, n, k, out, A_STRIDE);
+}
+
+/* --- One row ---------------------------------------------------------------------------------------------------- */
+
+INLINE float inverse_rms(const float *x, int n) { /* n a multiple of 16 */
+    vec squares = {0};
+    for (int i = 0; i < n; i += LANES) squares += load(x + i) * load(x + i);
+    return 1.0f / sqrtf(sum(squares) / (float)n + EPS);
+}
+
+static void norm_words(word *out, const float *x, int n) {
+    float scale = inverse_rms(x, n);
+    for (int i = 0; i < n; i += PANEL)
+        store_words(out + i / PAIR, load(x + i) * scale, load(x + i + LANES) * scale);
+}
+
+INLINE void turn(float *x, float scale, const float *cosine, const float *sine, int half) {
+    int i = 0;
+    for (; i + LANES <= half; i += LANES) {
+        vec a = load(x + i) * scale, b = load(x + i + half) * scale, c = load(cosine + i), s = load(sine + i);
+        store(x + i, a * c - b * s);
+        store(x + i + half, a * s + b * c);
+    }
+    for (; i < half; i++) {
+        float a = x[i] * scale, b = x[i + half] * scale;
+        x[i] = a * cosine[i] - b * sine[i];
+        x[i + half] = a * sine[i] + b * cosine[i];
+    }
+}
+
+/* Norm and turn q and k, write k and v into the cache, leave q in `a`. Keys lie by blocks of LANES positions, each
+   word of the head in LANES lanes; values by words of PAIR positions. */
+static void remember(const model *m, const row *at, int layer, float *qkv, word *a) {
+    int width = m->width, head = m->head, half = head / 2, words = head / PAIR, p = at->position;
+    word *keys = m->cache + at->slot * slot_words(m) + 2 * layer * half_cache(m), *values = keys + half_cache(m);
+    const float *cosine = m->cosine + (int64_t)p * half, *sine = m->sine + (int64_t)p * half;
+    word k[MAX_WIDTH];
+    for (int h = 0; h < width / head; h++) {
+        float *q = qkv + h * head, *key = q + width;
+        turn(q, inverse_rms(q, head) * m->gain[layer * (width / head) + h], cosine, sine, half);
+        turn(key, inverse_rms(key, head), cosine, sine, half);
+    }
+    as_words(a, qkv, width);
+    as_words(k, qkv + width, width);
+    for (int h = 0; h < width / head; h++) {
+        word *to = keys + (h * span(m) + p / LANES * LANES) * words + p % LANES;
+        for (int i = 0; i < words; i++) to[i * LANES] = k[h * words + i];
+        const float *value = qkv + 2 * width + h * head;
+        to = values + (h * span(m) + p) / PAIR * head;
+        for (int i = 0; i < head; i += LANES) {
+#ifdef BF16
+            bits v = (bits)load(value + i), old = *(loose_bits *)(to + i);
+            v = (v + 0x7fff + (v >> 16 & 1)) >> 16;
+            *(loose_bits *)(to + i) = p % 2 ? (old & 0xffff) | v << 16 : (old & 0xffff0000) | v;
+#else
+            store(to + i, load(value + i));
+#endif
+        }
+    }
+}
+
+/* Scores of PANEL positions against a query: `words` products each. */
+INLINE void scores(const word *q, const word *keys, int words, vec *x, vec *y) {
+    vec x0 = {0}, x1 = {0}, y0 = {0}, y1 = {0};
+    const word *next = keys + LANES * words;
+    for (int i = 0; i < words; i += 2) {
+        x0 = dot(x0, q[i], load(keys + i * LANES)), x1 = dot(x1, q[i + 1], load(keys + (i + 1) * LANES));
+        y0 = dot(y0, q[i], load(next + i * LANES)), y1 = dot(y1, q[i + 1], load(next + (i + 1) * LANES));
+    }
+    *x = x0 + x1, *y = y0 + y1;
+}
+
+/* The softmax's weights of n positions into `weight`, not normed; 1 / their sum. */
+INLINE float weigh(const word *q, const word *keys, int words, int n, float *score, word *weight) {
+    vec x, y, total = {0}, top = all(-INFINITY), place;
+    for (int i = 0; i < LANES; i++) place[i] = (float)(i - n);
+    for (int p = 0; p < n; p += PANEL) {
+        scores(q, keys + p * words, words, &x, &y);
+        if (p + PANEL > n) {
+            x = choose((bits)(place + (float)p < 0), x, all(-INFINITY));
+            y = choose((bits)(place + (float)(p + LANES) < 0), y, all(-INFINITY));
+        }
+        store(score + p, x), store(score + p + LANES, y);
+        top = larger(top, larger(x, y));
+    }
+    float most = largest(top);
+    for (int p = 0; p < n; p += PANEL) {
+        x = exponential(load(score + p) - most), y = exponential(load(score + p + LANES) - most);
+        total += x + y;
+        store_words(weight + p / PAIR, x, y);
+    }
+    return 1.0f / sum(total);
+}
+
+/* Attention of one row over its own past: q in `a` is replaced by the mixed values. */
+static void attend(const model *m, desk *d, const row *at, int layer, word *a) {
+    int width = m->width, heads = width / m->head, head = m->head, words = head / PAIR, n = at->position + 1;
+    int steps = (int)up_to((n + PAIR - 1) / PAIR, 4);
+    const word *keys = m->cache + at->slot * slot_words(m) + 2 * layer * half_cache(m), *values = keys + half_cache(m);
+    float mixed[MAX_WIDTH];
+    for (int h = 0; h < heads; h++, keys += span(m) * words, values += span(m) / PAIR * head) {
+        float scale = weigh(a + h * words, keys, words, n, d->score, d->weight);
+        for (int i = 0; i < head; i += LANES) {
+            vec s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
+            const word *v = values + i;
+            for (int j = 0; j < steps; j += 4, v += 4 * head) {
+                s0 = dot(s0, d->weight[j], load(v));
+                s1 = dot(s1, d->weight[j + 1], load(v + head));
+                s2 = dot(s2, d->weight[j + 2], load(v + 2 * head));
+                s3 = dot(s3, d->weight[j + 3], load(v + 3 * head));
+            }
+            store(mixed + h * head + i, ((s0 + s1) + (s2 + s3)) * scale);
+        }
+    }
+    as_words(a, mixed, width);
+}
+
+/* --- A pass ----------------------------------------------------------------------------------------------------- */
+
+/* Take n rows through the network; logits of the `wanted` rows, in order, into d->logits. */
+static void pass(const model *m, desk *d, int n, int wanted) {
+    int width = m->width, words = width / PAIR;
+    const word *w = m->weights;
+    for (int r = 0; r < n; r++) memcpy(d->x[r], m->embed + (int64_t)d->rows[r].symbol * width, 4 * (size_t)width);
+    for (int layer = 0; layer < m->layers; layer++) {
+        for (int r = 0; r < n; r++) norm_words(d->a[r], d->x[r], width);
+        product_store(d->a[0], n, w, 3 * width, words, d->qkv[0], QKV_STRIDE);
+        w += 3 * width * words;
+        for (int r = 0; r < n; r++) remember(m, &d->rows[r], layer, d->qkv[r], d->a[r]);
+        for (int r = 0; r < n; r++) attend(m, d, &d->rows[r], layer, d->a[r]);
+        product_add(d->a[0], n, w, width, words, d->x[0]);
+        w += width * words;
+        for (int r = 0; r < n; r++) norm_words(d->a[r], d->x[r], width);
+        product_up(d->a[0], n, w, 4 * width, words, d->hidden[0]);
+        w += 4 * width * words;
+        product_add(d->hidden[0], n, w, width, 4 * words, d->x[0]);
+        w += 4 * width * words;
+    }
+    if (!wanted) return;
+    for (int i = 0; i < wanted; i++) norm_words(d->a[i], d->x[d->wanted[i]], width);
+    int vocab = (int)padded_vocab(m);
+    product_store(d->a[0], wanted, w, vocab, words, d->logits, vocab);
+    for (int i = 0; i < wanted; i++) {
+        float *z = d->logits + (int64_t)i * vocab;
+        z[0] = -INFINITY; /* the begin symbol */
+        for (int j = m->vocab; j < vocab; j++) z[j] = -INFINITY;
+    }
+}
+
+/* --- Laws and draws --------------------------------------------------------------------------------------------- */
+
+static double philox(const job *j) { /* Philox4x64-10 at the job's place: see seeds.py */
+    uint64_t c[4] = {j->step, j->rollout, 1ull << 32 | j->ask, (uint64_t)j->sample << 32 | (uint32_t)(j->token / 4)};
+    uint64_t k0 = j->seed, k1 = j->item;
+    for (int i = 0; i < 10; i++, k0 += 0x9E3779B97F4A7C15u, k1 += 0xBB67AE8584CAA73Bu) {
+        __extension__ unsigned __int128 p = (unsigned __int128)0xD2E7470EE14C6C93u * c[0];
+        __extension__ unsigned __int128 q = (unsigned __int128)0xCA5A826395121157u * c[2];
+        uint64_t c0 = (uint64_t)(q >> 64) ^ c[1] ^ k0, c2 = (uint64_t)(p >> 64) ^ c[3] ^ k1;
+        c[0] = c0, c[1] = (uint64_t)q, c[2] = c2, c[3] = (uint64_t)p;
+    }
+    return (double)(c[j->token % 4] >> 11) * 0x1p-53;
+}
+
+typedef struct {
+    double *z, *mass; /* (padded vocab): log mass less a constant, and mass */
+    double total, log_total;
+    int best; /* at temperature 0: where all mass is; else -1 */
+} law;
+
+/* softmax(logits / temperature) in float64, as draws.Laws. NOT_FINITE: no law. */
+static int law_of(const model *m, const float *logits, double temperature, double *room, law *out) {
+    int vocab = (int)padded_vocab(m), best = 1;
+    for (int i = 1; i < m->vocab; i++) {
+        if (!isfinite(logits[i])) return NOT_FINITE;
+        if (logits[i] > logits[best]) best = i;
+    }
+    *out = (law){room, room + vocab, 0, 0, temperature > 0 ? -1 : best};
+    if (temperature <= 0) return OK;
+    double top = (double)logits[best] / temperature;
+    for (int i = 0; i < vocab; i++) out->z[i] = (double)logits[i] / temperature - top;
+    for (int i = 0; i < vocab; i += LANES / 2)
+        *(loose_wide *)(out->mass + i) = wide_exponential(*(loose_wide *)(out->z + i));
+    for (int i = 1; i < m->vocab; i++) out->total += out->mass[i];
+    out->log_total = logarithm(out->total);
+    return OK;
+}
+
+static double logp_of(const law *q, int symbol) {
+    if (q->best >= 0) return symbol == q->best ? 0 : -INFINITY;
+    return q->z[symbol] - q->log_total;
+}
+
+static double entropy_of(const model *m, const law *q) {
+    if (q->best >= 0) return 0;
+    double part[LANES] = {0}, mean = 0;
+    for (int i = 1; i < m->vocab; i++) part[i % LANES] += q->mass[i] > 0 ? q->mass[i] * q->z[i] : 0;
+    for (int i = 0; i < LANES; i++) mean += part[i];
+    return q->log_total - mean / q->total;
+}
+
+static int draw(const model *m, const law *q, double u) { /* seeds.pick: the first whose cumulative mass exceeds u */
+    if (q->best >= 0) return q->best;
+    double target = u * q->total, cdf = 0;
+    int last = 1;
+    for (int i = 1; i < m->vocab; i++) {
+        cdf += q->mass[i];
+        if (cdf > target) return i;
+        if (q->mass[i] > 0) last = i;
+    }
+    return last;
+}
+
+/* --- Calls ------------------------------------------------------------------------------------------------------ */
+
+static int bad_symbols(const model *m, const int32_t *symbols, int64_t n) {
+    for (int64_t i = 0; i < n; i++)
+        if (symbols[i] < 0 || symbols[i] >= m->vocab) return 1;
+    return 0;
+}
+
+static int bad_job(const model *m, const job *j) {
+    if (j->slot < 0 || j->slot >= m->slots) return BAD_SLOT;
+    if (j->read < 0 || j->length < 1 || j->read > j->length || j->length > m->context) return BAD_LENGTH;
+    if (j->token < 0 || j->most < j->token || j->length + (int64_t)(j->most - j->token) > m->context + 1) return BAD_LENGTH;
+    if (j->token > 0 && j->read == j->length) return BAD_LENGTH; /* its last symbol was sampled, and never read */
+    if (j->kind < 0 || j->kind >= m->kinds || !(j->temperature >= 0) || isinf(j->temperature)) return BAD_OPTION;
+    return bad_symbols(m, m->symbols + (int64_t)j->slot * (m->context + 1), j->length) ? BAD_SYMBOL : OK;
+}
+
+/* Sample one symbol. 1: the job is over. Negative: a fault. */
+static int write_one(const model *m, job *j, const float *logits, double *room) {
+    law q;
+    if (law_of(m, logits, j->temperature, room, &q)) return -NOT_FINITE;
+    int symbol = draw(m, &q, philox(j));
+    j->logp += logp_of(&q, symbol);
+    j->entropy += entropy_of(m, &q);
+    m->symbols[(int64_t)j->slot * (m->context + 1) + j->length++] = symbol;
+    j->token++;
+    int ends = m->stops[(int64_t)j->kind * m->vocab + symbol];
+    j->why = ends == 1 ? STOPPED : ends == 2 ? UNSURE : LIMIT;
+    return ends || j->token == j->most;
+}
+
+/* Read each job's symbols, then sample until a symbol ends its text or `most` are drawn. The last is left unread.
+   A job that has read all its symbols goes on from its slot's end of prompt. Slots of the jobs are distinct. */
+int complete(const model *m, job *jobs, int64_t n, desk *d) {
+    if (bad_sizes(m)) return BAD_SIZES;
+    for (int64_t i = 0; i < n; i++)
+        if (bad_job(m, &jobs[i])) return bad_job(m, &jobs[i]);
+    int64_t next = 0, vocab = padded_vocab(m);
+    double *room = (double *)(((uintptr_t)(d->logits + ROWS * vocab) + 63) & ~(uintptr_t)63);
+    for (int live = 0;;) {
+        for (; live < m->chunk && next < n; next++) {
+            job *j = &jobs[next];
+            int over = j->token == j->most && j->read == j->length, found = 0;
+            if (!over && j->read == j->length) found = write_one(m, j, m->ends + j->slot * vocab, room);
+            if (found < 0) return -found;
+            if (!over && found == 0) d->active[live++] = (int32_t)next;
+        }
+        if (!live) return OK;
+        int rows = 0, wanted = 0;
+        for (int i = 0; i < live; i++) { /* one row for each, and what is left for long prompts */
+            job *j = &jobs[d->active[i]];
+            int left = j->length - j->read, room_left = ROWS - rows - (live - i - 1);
+            d->taken[i] = left < room_left ? left : room_left;
+            const int32_t *given = m->symbols + (int64_t)j->slot * (m->context + 1);
+            for (int t = 0; t < d->taken[i]; t++) d->rows[rows++] = (row){j->slot, j->read + t, given[j->read + t]};
+            if (d->taken[i] == left) d->wanted[wanted++] = rows - 1;
+        }
+        pass(m, d, rows, wanted);
+        int still = 0;
+        const float *z = d->logits;
+        for (int i = 0; i < live; i++) {
+            job *j = &jobs[d->active[i]];
+            j->read += d->taken[i];
+            int over = 0;
+            if (j->read == j->length) {
+                if (j->token == 0) memcpy(m->ends + j->slot * vocab, z, 4 * (size_t)vocab);
+                over = j->token == j->most ? 1 : write_one(m, j, z, room);
+                if (over < 0) return -over;
+                z += vocab;
+            }
+            if (!over) d->active[still++] = d->active[i];
+        }
+        live = still;
+    }
+}
+
+/* Log-probabilities of texts after the prompts of distinct slots, which must have been read. Text i is symbols
+   at[i] ... at[i + 1] - 1; its last symbol is not read. */
+int score(const model *m, question *questions, int64_t n, const int32_t *symbols, const int64_t *at, double *out,
+          desk *d) {
+    if (bad_sizes(m)) return BAD_SIZES;
+    for (int64_t i = 0; i < n; i++) {
+        const question *q = &questions[i];
+        if (q->slot < 0 || q->slot >= m->slots) return BAD_SLOT;
+        if (!(q->temperature >= 0) || isinf(q->temperature)) return BAD_OPTION;
+        if (q->length < 1 || q->first < 0 || q->count < 0) return BAD_LENGTH;
+        for (int64_t t = q->first; t < q->first + (int64_t)q->count; t++) {
+            if (at[t + 1] < at[t] || q->length + at[t + 1] - at[t] > m->context + 1) return BAD_LENGTH;
+            if (bad_symbols(m, symbols + at[t], at[t + 1] - at[t])) return BAD_SYMBOL;
+        }
+    }
+    int64_t next = 0, vocab = padded_vocab(m);
+    double *room = (double *)(((uintptr_t)(d->logits + ROWS * vocab) + 63) & ~(uintptr_t)63);
+    law law;
+    for (int live = 0;;) {
+        for (; live < m->chunk && next < n; next++) { /* first symbols need the end of the prompt alone */
+            question *q = &questions[next];
+            int longest = 0, found = law_of(m, m->ends + q->slot * vocab, q->temperature, room, &law);
+            if (found) return found;
+            for (int64_t t = q->first; t < q->first + (int64_t)q->count; t++) {
+                out[t] = at[t + 1] > at[t] ? logp_of(&law, symbols[at[t]]) : 0;
+                if (at[t + 1] - at[t] > longest) longest = (int)(at[t + 1] - at[t]);
+            }
+            q->begun = 0; /* symbols of the current text that are read */
+            if (longest > 1) d->active[live++] = (int32_t)next;
+        }
+        int rows = 0, still = 0;
+        for (int i = 0; i < live; i++) {
+            question *q = &questions[d->active[i]];
+            while (q->count && at[q->first + 1] - at[q->first] - 1 <= q->begun) q->first++, q->count--, q->begun = 0;
+            if (!q->count) continue;
+            int left = (int)(at[q->first + 1] - at[q->first]) - 1 - q->begun, room_left = ROWS - rows - (live - i - 1);
+            int taken = left < room_left ? left : room_left;
+            for (int t = 0; t < taken; t++, rows++) {
+                int32_t symbol = symbols[at[q->first] + q->begun + t];
+                d->rows[rows] = (row){q->slot, q->length + q->begun + t, symbol}, d->wanted[rows] = rows;
+            }
+            d->taken[still] = taken, d->active[still++] = d->active[i];
+        }
+        live = still;
+        if (!live) {
+            if (next < n) continue;
+            return OK;
+        }
+        pass(m, d, rows, rows);
+        const float *z = d->logits;
+        for (int i = 0; i < live; i++) {
+            question *q = &questions[d->active[i]];
+            for (int t = 0; t < d->taken[i]; t++, z += vocab) {
+                int found = law_of(m, z, q->temperature, room, &law);
+                if (found) return found;
+                out[q->first] += logp_of(&law, symbols[at[q->first] + ++q->begun]);
+            }
+        }
+    }
+}
