@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "cli": SCIENCE | {"studies", "report", "explorer"},
 }
 LATE_IMPORTS = {"cli.py"}  # `deadreckon --help` must not load what a command needs
-LATE_OUTSIDE = {"vl_convert", "altair", "torch", "safetensors", "openai", "transformers", "zstandard"}  # an adapter's edge
+LATE_OUTSIDE = {"vl_convert", "altair", "torch", "safetensors", "openai", "transformers", "zstandard"}  # adapters
 MANY_PARAMETERS = {
     "seeds.py:blocks",  # the seven coordinates of a draw
     "cli.py:roll",  # the options of a command

@@ -114,7 +114,7 @@ def test_every_cap_is_kept_and_says_which_it_is(tmp_path: Path) -> None:
             sample(b'{"id": "' + random.Random(0).randbytes(300_000).hex().encode() + b'"}'),
             line_bytes=1000,
         )
-    with pytest.raises(BadLog, match="nested .* 64"):
+    with pytest.raises(BadLog, match=r"nested .* 64"):
         read(tmp_path, START, sample(b'{"id": 1, "store": ' + b"[" * 100 + b"]" * 100 + b"}"))
     many = b",".join([b'{"role": "user", "content": "x"}'] * 30)
     with pytest.raises(BadLog, match="messages and calls take more than 10,000 bytes"):
