@@ -365,12 +365,13 @@ def test_rollouts_are_numbered_within_model_and_item_over_all_files() -> None:
     parts = []
     for _ in range(2):
         builder = Builder()
-        for item in ("a", "b"):
-            builder.add(Record(item, "0", "m", success=1.0), [Step(True)], "log")
+        for item, model in (("a", "m"), ("b", "m"), ("a", "n")):
+            builder.add(Record(item, "0", model, success=1.0), [Step(True)], "log")
         parts.append(builder.finish())
     joined = join_logs(parts)
-    assert step_table(joined).select("item", "rollout").rows() == [("a", 0), ("b", 0), ("a", 1), ("b", 1)]
-    assert joined.notes == ("2 run(s) bear the model, item and repeat of another: counted as further repeats",)
+    places = [(item, t) for t in (0, 1) for item in ("a", "b", "a")]
+    assert step_table(joined).select("item", "rollout").rows() == places
+    assert joined.notes == ("3 run(s) bear the model, item and repeat of another: counted as further repeats",)
 
 
 def test_a_word_and_a_verdict_that_disagree_are_refused() -> None:

@@ -131,6 +131,21 @@ def test_a_run_that_was_cut_is_bounded_and_never_failed(tmp_path: Path) -> None:
     assert "lies between 0.5 and 0.75" in words(found)
 
 
+def test_runs_whose_end_was_not_seen_bound_success_from_both_sides(tmp_path: Path) -> None:
+    """40 items, two runs each: 20 with two successes, 10 with a failure and a cut, 10 with a success and a cut."""
+    rows = ["item,success,censored"]
+    for i in range(40):
+        first, second = ("1", "1") if i < 20 else ("0", "") if i < 30 else ("1", "")
+        rows += [f"t{i},{first},0", f"t{i},{second},{int(not second)}"]
+    (tmp_path / "a.csv").write_text("\n".join(rows))
+    of = named(fit(FitSpec((tmp_path / "a.csv",))))
+    assert of["success_rate"].value == pytest.approx(30 / 40)
+    assert of["success_rate_if_cut_failed"].value == pytest.approx((20 + 10 * 0.5) / 40)
+    assert of["success_rate_if_cut_succeeded"].value == pytest.approx((20 + 10 * 0.5 + 10) / 40)
+    assert of["pass_hat_k_if_cut_failed"].value == pytest.approx(20 / 40)
+    assert of["pass_hat_k_if_cut_succeeded"].value == pytest.approx(30 / 40)
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run") / "noisy"
