@@ -10,7 +10,7 @@ from pathlib import Path
 from deadreckon.logs.record import Options
 from deadreckon.report.figure import save_figure
 from deadreckon.report.plots import KINDS, picture
-from deadreckon.studies.fit import Ask, fit
+from deadreckon.studies.fit import FitSpec, fit
 
 HERE = Path(__file__).parent
 COLUMNS = {"item": "task", "rollout": "run", "step": "n", "ok": "correct"}
@@ -21,7 +21,7 @@ def draw() -> str:
     (code,) = re.findall(r"^```python\n(.*?)^```$", (HERE / "your-own-logs.md").read_text(), re.MULTILINE | re.DOTALL)
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         exec(code, {})  # the page's own example
-        found = fit(Ask((Path("runs.csv"),), Options(columns=COLUMNS), by="agent"))
+        found = fit(FitSpec((Path("runs.csv"),), Options(columns=COLUMNS), by="agent"))
     (kind,) = (kind for kind in KINDS if kind.name == "occupancy")
     drawn = picture(kind, [reading for reading in found.readings if reading.by == "careful"])
     assert drawn is not None

@@ -27,7 +27,7 @@ _HOMES = {
     "read_run": "rollouts.store",
     "roll": "rollouts.run",
     "load_scaffold": "scaffolds",
-    "Ask": "studies.fit",
+    "FitSpec": "studies.fit",
     "fit": "studies.fit",
     "describe_runs": "studies.describe",
     "run_study": "studies",

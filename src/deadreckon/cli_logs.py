@@ -43,7 +43,7 @@ Checker = Annotated[
     ),
 ]
 Score = Annotated[str, typer.Option(help="Which score is the success, where a log has several.")]
-Format = Annotated[str, typer.Option(help="Name of the format, where it is not recognised.")]
+Format = Annotated[str, typer.Option(help="Name of the format, where it is not recognised: deadreckon list formats.")]
 Out = Annotated[
     Path | None,
     typer.Option("--out", "-o", help="Report (.html), readings (.json), or the table (.csv .jsonl .parquet)."),
@@ -106,7 +106,7 @@ def fit(
     from deadreckon.logs.record import Caps, Options
     from deadreckon.report.fit import print_fit, write_fit
     from deadreckon.rollouts.progress import progress_bar
-    from deadreckon.studies.fit import Ask
+    from deadreckon.studies.fit import FitSpec
     from deadreckon.studies.fit import fit as measure
 
     named = {
@@ -117,7 +117,7 @@ def fit(
     caps = Caps(line_mib << 20, depth, members, ratio, unpacked_gib << 30)
     options = Options(caps, score, {word: name for word, name in named.items() if name})
     with progress_bar("runs read") as tell:
-        found = measure(Ask(tuple(files), options, format, by, checker), tell)
+        found = measure(FitSpec(tuple(files), options, format, by, checker), tell)
     if out is not None and out.suffix == ".html":
         from deadreckon.report.fit_page import write_fit_page
 

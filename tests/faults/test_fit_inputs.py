@@ -14,16 +14,16 @@ from deadreckon.errors import BadLog, DeadreckonError
 from deadreckon.logs.columns import read_columns
 from deadreckon.logs.record import Caps, Options
 from deadreckon.rollouts.export import table_bytes
-from deadreckon.studies.fit import Ask, fit
+from deadreckon.studies.fit import FitSpec, fit
 
 GOOD = "item,rollout,step,ok\n" + "\n".join(f"t{i % 9},{i // 90},{i // 9 % 10},{i % 7 > 0}" for i in range(270)) + "\n"
 
 
-def ask(path: Path, by: str = "", checker: str = "", format: str = "", **columns: str) -> Ask:
-    return Ask((path,), Options(columns=columns), format, by, checker)
+def ask(path: Path, by: str = "", checker: str = "", format: str = "", **columns: str) -> FitSpec:
+    return FitSpec((path,), Options(columns=columns), format, by, checker)
 
 
-def refused(asked: Ask) -> str:
+def refused(asked: FitSpec) -> str:
     with pytest.raises(DeadreckonError) as caught:
         fit(asked)
     said = str(caught.value)
@@ -79,7 +79,8 @@ def test_a_column_that_is_not_there_is_answered_with_the_nearest(tmp_path: Path)
     path = tmp_path / "runs.csv"
     path.write_text(GOOD)
     assert "unknown --ok column 'okay': did you mean 'ok'?" in refused(ask(path, ok="okay"))
-    assert "unknown --by column 'modle'" in refused(ask(path, by="modle"))
+    for name in ("modle", "model"):
+        assert f"unknown --by column '{name}'" in refused(ask(path, by=name))
 
 
 @pytest.mark.parametrize(
@@ -99,7 +100,7 @@ def test_a_hostile_file_is_one_line(tmp_path: Path, name: str, content: bytes, s
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(BadLog, match=r"^[^\n]*$") as caught:
-        fit(Ask((path,), Options(caps=Caps(line_bytes=4096))))
+        fit(FitSpec((path,), Options(caps=Caps(line_bytes=4096))))
     assert said in str(caught.value)
 
 

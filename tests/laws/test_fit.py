@@ -25,7 +25,7 @@ from deadreckon.logs.tables import Builder, join_logs, outcome_table, step_table
 from deadreckon.report.fit import fit_json
 from deadreckon.rollouts.export import table_bytes
 from deadreckon.schema import COLUMNS, json_schema
-from deadreckon.studies.fit import Ask, fit
+from deadreckon.studies.fit import FitSpec, fit
 from deadreckon.studies.names import names
 
 ROOT = Path(__file__).parents[2]
@@ -92,10 +92,12 @@ def test_the_help_alone_is_enough_for_a_csv() -> None:
 
 
 def test_every_table_format_gives_the_same_answer(tmp_path: Path) -> None:
-    told = {suffix: fit_json(fit(Ask((steps(tmp_path / f"a{suffix}"),)))) for suffix in (".csv", ".jsonl", ".parquet")}
+    told = {
+        suffix: fit_json(fit(FitSpec((steps(tmp_path / f"a{suffix}"),)))) for suffix in (".csv", ".jsonl", ".parquet")
+    }
     tabs = tmp_path / "a.tsv"
     tabs.write_text((tmp_path / "a.csv").read_text().replace(",", "\t"))
-    told[".tsv"] = fit_json(fit(Ask((tabs,))))
+    told[".tsv"] = fit_json(fit(FitSpec((tabs,))))
     assert len(set(told.values())) == 1
 
 
@@ -106,7 +108,7 @@ def test_every_table_format_gives_the_same_answer(tmp_path: Path) -> None:
 def test_right_and_wrong_are_understood_in_many_words(tmp_path: Path, right: str, wrong: str) -> None:
     rows = ["item,ok", *(f"t{i // 4},{' ' + right if i % 3 else wrong}" for i in range(40)), "t9,n/a", "t9,"]
     (tmp_path / "a.csv").write_text("\n".join(rows))
-    found = fit(Ask((tmp_path / "a.csv",)))
+    found = fit(FitSpec((tmp_path / "a.csv",)))
     assert found.logged.steps["true_state"].sum() == sum(i % 3 > 0 for i in range(40))
     assert found.logged.unjudged == 2
     assert any("2 steps without a verdict left out" in line for line in found.more)
@@ -116,13 +118,13 @@ def test_rows_in_any_order_are_the_same_runs(tmp_path: Path) -> None:
     one = steps(tmp_path / "a.csv")
     head, *rows = one.read_text().split()
     (tmp_path / "b.csv").write_text("\n".join([head, *sorted(rows, key=lambda row: row[::-1])]))
-    a, b = (fit(Ask((path,))).readings for path in (one, tmp_path / "b.csv"))
+    a, b = (fit(FitSpec((path,))).readings for path in (one, tmp_path / "b.csv"))
     kept = ("hazard", "survival", "recovery_rate", "weibull_shape")
     assert [r for r in a if r.quantity in kept] == [r for r in b if r.quantity in kept]
 
 
 def test_two_models_in_one_table_are_two_groups_unasked(tmp_path: Path) -> None:
-    found = fit(Ask((steps(tmp_path / "a.csv", ("left", "right")),)))
+    found = fit(FitSpec((steps(tmp_path / "a.csv", ("left", "right")),)))
     assert found.groups == ("left", "right")
     assert "by 2 models" in found.allows
     pairs = {"left - right: hazard", "left - right: share on track after 8 steps"}
@@ -133,10 +135,10 @@ PEAK = """
 import resource, sys
 from pathlib import Path
 from deadreckon.logs.record import Options
-from deadreckon.studies.fit import Ask, read_logs
+from deadreckon.studies.fit import FitSpec, read_logs
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 before = peak()
-print(read_logs(Ask((Path(sys.argv[1]),))).steps.height, peak() - before)
+print(read_logs(FitSpec((Path(sys.argv[1]),))).steps.height, peak() - before)
 """
 
 
@@ -160,7 +162,7 @@ def test_a_long_file_is_never_held(tmp_path: Path) -> None:
 def test_the_first_line_says_what_is_missing_and_what_would_give_it(tmp_path: Path) -> None:
     rows = ["task,passed", *(f"t{i % 60},{int(i % 3 > 0)}" for i in range(412))]
     (tmp_path / "a.csv").write_text("\n".join(rows))
-    found = fit(Ask((tmp_path / "a.csv",), Options(columns={"item": "task", "success": "passed"})))
+    found = fit(FitSpec((tmp_path / "a.csv",), Options(columns={"item": "task", "success": "passed"})))
     assert found.allows == (
         "outcome-only: 412 runs of 60 items; success and repeats, no lengths; no hazard by step, no recovery"
     )
@@ -169,7 +171,7 @@ def test_the_first_line_says_what_is_missing_and_what_would_give_it(tmp_path: Pa
 
 
 def test_every_sentence_is_bound_to_readings_and_gives_their_figures(tmp_path: Path) -> None:
-    found = fit(Ask((steps(tmp_path / "a.csv", ("left", "right")),)))
+    found = fit(FitSpec((steps(tmp_path / "a.csv", ("left", "right")),)))
     assert 0 < len(found.summary) <= 10
     told = json.loads(fit_json(found))
     for said in told["summary"]:
@@ -190,8 +192,8 @@ def test_readings_bear_the_names_of_measure(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_text("\n".join(rows))
     columns = {"success": "passed", "length": "minutes", "censored": "cut"}
     for ask in (
-        Ask((steps(tmp_path / "a.csv", ("left", "right")),)),
-        Ask((tmp_path / "b.csv",), Options(columns=columns)),
+        FitSpec((steps(tmp_path / "a.csv", ("left", "right")),)),
+        FitSpec((tmp_path / "b.csv",), Options(columns=columns)),
     ):
         assert {r.quantity for r in fit(ask).readings} <= set(names("readings"))
 
@@ -234,7 +236,7 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_known_log_is_judged_by_default_where_it_states_nothing(planted: Path) -> None:
-    found = fit(Ask((planted,)))  # the folder
+    found = fit(FitSpec((planted,)))  # the folder
     assert found.allows.startswith("steps and outcomes: 120 judged steps in 60 runs of 30 items")
     assert "default rules" in found.allows
     assert found.logged.unjudged == 60  # the last message of each run called no tool
@@ -248,7 +250,7 @@ def test_a_checker_judges_messages_instead(planted: Path, monkeypatch: pytest.Mo
         "def check(messages, record):\n    return [m.text != 'rm x' for m in messages if m.role == 'assistant']\n"
     )
     monkeypatch.chdir(planted)
-    found = fit(Ask((planted / "a.log",), checker="verdicts:check"))
+    found = fit(FitSpec((planted / "a.log",), checker="verdicts:check"))
     assert "judged by your checker" in found.allows
     of = {r.quantity: r for r in found.readings}
     assert of["hazard"].value == pytest.approx(1 / 2)
@@ -257,7 +259,7 @@ def test_a_checker_judges_messages_instead(planted: Path, monkeypatch: pytest.Mo
 
 def test_a_group_that_is_not_there_is_answered_with_the_nearest(planted: Path) -> None:
     with pytest.raises(UnknownName, match="did you mean 'model'"):
-        fit(Ask((planted / "a.log",), by="modle"))
+        fit(FitSpec((planted / "a.log",), by="modle"))
 
 
 @pytest.mark.parametrize(
@@ -363,12 +365,13 @@ def test_rollouts_are_numbered_within_model_and_item_over_all_files() -> None:
     parts = []
     for _ in range(2):
         builder = Builder()
-        for item in ("a", "b"):
-            builder.add(Record(item, "0", "m", success=1.0), [Step(True)], "log")
+        for item, model in (("a", "m"), ("b", "m"), ("a", "n")):
+            builder.add(Record(item, "0", model, success=1.0), [Step(True)], "log")
         parts.append(builder.finish())
     joined = join_logs(parts)
-    assert step_table(joined).select("item", "rollout").rows() == [("a", 0), ("b", 0), ("a", 1), ("b", 1)]
-    assert joined.notes == ("2 run(s) bear the model, item and repeat of another: counted as further repeats",)
+    places = [(item, t) for t in (0, 1) for item in ("a", "b", "a")]
+    assert step_table(joined).select("item", "rollout").rows() == places
+    assert joined.notes == ("3 run(s) bear the model, item and repeat of another: counted as further repeats",)
 
 
 def test_a_word_and_a_verdict_that_disagree_are_refused() -> None:

@@ -18,7 +18,7 @@ from deadreckon.rollouts.export import export_run
 from deadreckon.rollouts.run import roll
 from deadreckon.rollouts.spec import RollSpec
 from deadreckon.studies.describe import measure_run
-from deadreckon.studies.fit import Ask, Fit, fit
+from deadreckon.studies.fit import Fit, FitSpec, fit
 
 COLUMNS = {"item": "task", "rollout": "run", "step": "n", "ok": "good"}
 Hazard = Callable[[int, int], float]
@@ -44,7 +44,7 @@ def planted(path: Path, hazard: Hazard, back: float = math.nan, repeats: int = 3
 
 
 def found_in(path: Path, **columns: str) -> Fit:
-    return fit(Ask((path,), Options(columns=columns or COLUMNS)))
+    return fit(FitSpec((path,), Options(columns=columns or COLUMNS)))
 
 
 def named(found: Fit, by: str = "") -> dict[str, Reading]:
@@ -112,7 +112,7 @@ def test_where_the_log_knows_the_state_a_right_step_is_no_recovery(tmp_path: Pat
     rows = ["item,rollout,step,ok,on_track"]
     rows += [f"{i},0,{t},{int(t != 3)},{int(t < 3)}" for i in range(30) for t in range(8)]
     (tmp_path / "a.csv").write_text("\n".join(rows))
-    of = named(fit(Ask((tmp_path / "a.csv",))))
+    of = named(fit(FitSpec((tmp_path / "a.csv",))))
     assert of["recovery_rate"].value == 0
     assert "judged right" not in of["recovery_rate"].reason
 
@@ -123,12 +123,27 @@ def test_a_run_that_was_cut_is_bounded_and_never_failed(tmp_path: Path) -> None:
         length, cut = (4, 1) if i < 10 else (8, 0)
         rows += [f"{i},0,{t},{int(not (i >= 30 and t == 5))},{cut}" for t in range(length)]
     (tmp_path / "a.csv").write_text("\n".join(rows))
-    found = fit(Ask((tmp_path / "a.csv",)))
+    found = fit(FitSpec((tmp_path / "a.csv",)))
     of = named(found)
     assert of["survival_if_cut_failed"].value == pytest.approx(20 / 40)
     assert of["survival_if_cut_survived"].value == pytest.approx(30 / 40)
     assert of["survival"].value == pytest.approx(20 / 30)
     assert "lies between 0.5 and 0.75" in words(found)
+
+
+def test_runs_whose_end_was_not_seen_bound_success_from_both_sides(tmp_path: Path) -> None:
+    """40 items, two runs each: 20 with two successes, 10 with a failure and a cut, 10 with a success and a cut."""
+    rows = ["item,success,censored"]
+    for i in range(40):
+        first, second = ("1", "1") if i < 20 else ("0", "") if i < 30 else ("1", "")
+        rows += [f"t{i},{first},0", f"t{i},{second},{int(not second)}"]
+    (tmp_path / "a.csv").write_text("\n".join(rows))
+    of = named(fit(FitSpec((tmp_path / "a.csv",))))
+    assert of["success_rate"].value == pytest.approx(30 / 40)
+    assert of["success_rate_if_cut_failed"].value == pytest.approx((20 + 10 * 0.5) / 40)
+    assert of["success_rate_if_cut_succeeded"].value == pytest.approx((20 + 10 * 0.5 + 10) / 40)
+    assert of["pass_hat_k_if_cut_failed"].value == pytest.approx(20 / 40)
+    assert of["pass_hat_k_if_cut_succeeded"].value == pytest.approx(30 / 40)
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +156,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
 def test_a_run_written_out_and_read_back_gives_the_readings_of_measure(run: Path, tmp_path: Path, suffix: str) -> None:
     export_run(run, tmp_path / f"steps{suffix}")
-    of = named(fit(Ask((tmp_path / f"steps{suffix}",))))
+    of = named(fit(FitSpec((tmp_path / f"steps{suffix}",))))
     shared = {r.quantity: r for r in measure_run(run) if r.quantity in of}
     assert len(shared) > 40
     for name, reading in shared.items():
@@ -196,7 +211,7 @@ def test_groups_that_share_items_are_compared_in_pairs(tmp_path: Path) -> None:
         f"t{i},{name},{w}" for i, pair in enumerate(wins) for name, w in zip("xy", pair, strict=True)
     ]
     (tmp_path / "a.csv").write_text("\n".join(rows))
-    found = fit(Ask((tmp_path / "a.csv",), Options(columns={"item": "task", "success": "passed"}), by="agent"))
+    found = fit(FitSpec((tmp_path / "a.csv",), Options(columns={"item": "task", "success": "passed"}), by="agent"))
     of = named(found, "x - y: success")
     assert of["difference"].value == pytest.approx(8 / 30)
     assert of["difference"].method.startswith("paired by item")

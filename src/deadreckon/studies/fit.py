@@ -27,7 +27,7 @@ Progress = Callable[[int, int | None], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class FitSpec:
     """What to read, and how. by: a column of a table; of other formats model, task or family; "" = model if several."""
 
     files: tuple[Path, ...]
@@ -49,27 +49,27 @@ class Fit:
     groups: tuple[str, ...]
 
 
-def fit(ask: Ask, progress: Progress | None = None) -> Fit:
+def fit(spec: FitSpec, progress: Progress | None = None) -> Fit:
     """Read the logs and measure them. BadLog, BadOption, UnknownName; NotEstimable: they hold no verdict at all."""
-    return analyse(read_logs(ask, progress), ask)
+    return analyse(read_logs(spec, progress), spec)
 
 
-def read_logs(ask: Ask, progress: Progress | None = None) -> Logged:
+def read_logs(spec: FitSpec, progress: Progress | None = None) -> Logged:
     """Every file of the question as one log. progress: told (runs read, None) as it goes."""
-    options = ask.options
-    if ask.by and ask.by != "model":
-        options = replace(options, columns={**options.columns, "by": ask.by})
-    checker = load_checker(ask.checker) if ask.checker else None
-    found = [place for path in ask.files for place in log_files(path, ask.options, ask.format)]
-    if ask.by not in BY and any(kind != TABLE for _, kind in found) and ask.by:
-        raise UnknownName("group (--by)", ask.by, BY)
+    options = spec.options
+    if spec.by:
+        options = replace(options, columns={**options.columns, "by": spec.by})
+    checker = load_checker(spec.checker) if spec.checker else None
+    found = [place for path in spec.files for place in log_files(path, spec.options, spec.format)]
+    if spec.by not in BY and any(kind != TABLE for _, kind in found) and spec.by:
+        raise UnknownName("group (--by)", spec.by, BY)
     if checker is not None and any(kind == TABLE for _, kind in found):
         raise BadOption("a table has no messages for a checker to read: leave --checker out, and name its --ok column")
     parts: list[Logged] = []
     done = 0
     for path, kind in found:
         tell = partial(_tell, progress, done)
-        part = read_columns(path, options) if kind == TABLE else _read(path, kind, ask, (checker, tell))
+        part = read_columns(path, options) if kind == TABLE else _read(path, kind, spec, (checker, tell))
         parts.append(part)
         done += part.runs.height
         tell(part.runs.height)
@@ -81,9 +81,9 @@ def _tell(progress: Progress | None, before: int, done: int) -> None:
         progress(before + done, None)
 
 
-def _read(path: Path, kind: str, ask: Ask, over: tuple[Checker | None, Callable[[int], None]]) -> Logged:
+def _read(path: Path, kind: str, spec: FitSpec, over: tuple[Checker | None, Callable[[int], None]]) -> Logged:
     builder, (checker, tell) = Builder(), over
-    for i, record in enumerate(READERS[kind].read(path, ask.options)):
+    for i, record in enumerate(READERS[kind].read(path, spec.options)):
         steps, judge = judged(record, f"{path}:{record.line}" if record.line else str(path), checker)
         builder.add(record, steps, judge)
         if i % TOLD_EVERY == 0:
@@ -91,10 +91,10 @@ def _read(path: Path, kind: str, ask: Ask, over: tuple[Checker | None, Callable[
     return builder.finish()
 
 
-def analyse(logged: Logged, ask: Ask) -> Fit:
+def analyse(logged: Logged, spec: FitSpec) -> Fit:
     """Every reading the logs allow, group by group, then pairs of groups."""
-    by = _by(logged, ask)
-    units = Lengths.chosen(logged, ask.options.columns.get("length", ""))
+    by = _by(logged, spec)
+    units = Lengths.chosen(logged, spec.options.columns.get("length", ""))
     steps = step_groups(logged, by)
     outcomes = outcome_groups(logged, by, units)
     if not steps and outcomes is None:
@@ -120,9 +120,9 @@ def analyse(logged: Logged, ask: Ask) -> Fit:
     )
 
 
-def _by(logged: Logged, ask: Ask) -> str:
+def _by(logged: Logged, spec: FitSpec) -> str:
     """The column of runs that tells groups apart; "" = all are one."""
-    if ask.by:
-        column = BY.get(ask.by, "model")  # a table's column of groups stands in for the model
+    if spec.by:
+        column = BY.get(spec.by, "model")  # a table's column of groups stands in for the model
         return column if (logged.runs[column] != "").any() else "model"
     return "model" if logged.runs["model"].n_unique() > 1 else ""
