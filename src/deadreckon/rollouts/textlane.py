@@ -133,7 +133,7 @@ class TextLane(Lane):
             return []
         text = self.transcripts.crowd
         ends = text.length[crowd.number]
-        drawn = text.write(crowd.number, (crowd.hash, t, crowd.rollout), self.manner)
+        drawn = text.write(crowd.number, (crowd.hash, t, crowd.rollout), self.manner, steps=self.spec.horizon - t)
         texts, which = self._read(drawn)
         codes = np.array([self._code(one) for one in texts])
         law = {"logp": drawn.logp, "entropy": drawn.entropy}
