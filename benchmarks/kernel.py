@@ -145,7 +145,8 @@ def measure(size: str, runs: int, folder: Path) -> dict[str, dict[str, float]]:
         swept = {batch: max(peer(batch) for _ in range(2)) for batch in BATCHES}
         best = max(swept, key=swept.__getitem__)
         print(f"{size} {name}: best batch {best}", flush=True)
-        made[f"{size} {name}"] = (lambda peer=peer, best=best: peer(best), "float32")
+        dtype = "bfloat16" if name.endswith("bf16") else "float32"
+        made[f"{size} {name}"] = (lambda peer=peer, best=best: peer(best), dtype)
         if name == "transformers fp32":
             made[f"{size} {name}, batch 1"] = (lambda peer=peer: peer(1), "float32")
     rounds = [{name: run() for name, (run, _) in made.items()} for _ in range(runs)]

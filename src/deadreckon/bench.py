@@ -23,7 +23,7 @@ from deadreckon.contracts import Ask, Key, Model, nan
 from deadreckon.errors import BadOption
 from deadreckon.models.config import GPTConfig
 from deadreckon.models.kernel.build import BUILDS, CannotBuild, cpu_name, missing
-from deadreckon.models.kernel.library import F32, JOB, Library, Network, load
+from deadreckon.models.kernel.library import F32, Library, Network, load, new_jobs
 from deadreckon.models.kernel.works import Layout, Works
 from deadreckon.models.tokens import Tokenizer
 
@@ -73,7 +73,7 @@ def kernel_run(library: Library, config: GPTConfig, sequences: int, seconds: flo
     memory, kind = works.memory(), works.kind(())
 
     def once() -> None:
-        jobs = np.zeros(sequences, JOB)
+        jobs = new_jobs(sequences)
         jobs["item"] = jobs["slot"] = np.arange(sequences)
         jobs["length"], jobs["most"], jobs["temperature"], jobs["kind"] = 1, config.context - 1, 1.0, kind
         works.complete(memory, jobs)

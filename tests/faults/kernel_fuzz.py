@@ -17,8 +17,8 @@ from deadreckon.errors import DeadreckonError
 from deadreckon.models.config import GPTConfig
 from deadreckon.models.kernel import library, works
 from deadreckon.models.kernel.build import BUILDS, missing
-from deadreckon.models.kernel.library import JOB, QUESTION, Library, Network
-from deadreckon.models.kernel.works import Layout, Memory, Works
+from deadreckon.models.kernel.library import QUESTION, Library, Network, new_jobs
+from deadreckon.models.kernel.works import AHEAD, Layout, Memory, Works
 from deadreckon.models.tokens import Tokenizer
 
 SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g", "-O1")
@@ -29,6 +29,7 @@ CONFIGS = (
     GPTConfig(70, 65, 1, 96, 48),
 )
 ROWS = 6
+FIELDS = ["slot", "read", "length", "token", "most", "kind", "ahead", "kept", "temperature", "symbol", "logits"]
 WILD = np.array([-(2**31), -100, -1, 0, 1, 2, 7, 9, 40, 41, 65, 66, 1000, 2**31 - 1])
 
 
@@ -36,7 +37,7 @@ def random_works(built: Library, config: GPTConfig, rng: np.random.Generator) ->
     tensors = {name: rng.normal(0, 0.3, shape).astype(np.float32) for name, shape in config.shapes().items()}
     layout = Layout(ROWS, int(rng.integers(1, 49)), 1)
     shop = Works(Network(built, config, tensors), Tokenizer([chr(48 + i) for i in range(config.vocab - 1)]), layout)
-    shop.kind(())
+    shop.kind(("1",))
     shop.kind(("1", "23"))
     return shop
 
@@ -46,12 +47,17 @@ def sound_jobs(shop: Works, memory: Memory, rng: np.random.Generator) -> np.ndar
     config = shop.network.config
     slots = rng.permutation(ROWS)[: rng.integers(0, ROWS + 1)]
     memory.symbols[:] = rng.integers(0, config.vocab, memory.symbols.shape)
-    jobs = np.zeros(len(slots), JOB)
+    jobs = new_jobs(len(slots))
     jobs["slot"] = slots
     jobs["length"] = rng.integers(1, config.context + 1, len(slots))
     jobs["most"] = rng.integers(0, config.context + 2 - jobs["length"], len(slots))
     jobs["temperature"] = rng.choice([0.0, 0.1, 1.0, 50.0], len(slots))
     jobs["kind"] = rng.integers(0, 2, len(slots))
+    if rng.random() < 0.3:  # steps ahead
+        jobs["most"] = np.minimum(jobs["most"], 1)
+        jobs["kept"] = np.where(jobs["most"] == 1, 0, -1)
+        room = config.context - jobs["length"]
+        jobs["ahead"] = np.where(jobs["most"] == 1, np.minimum(rng.integers(0, AHEAD, len(slots)), room), 0)
     for name in ("seed", "item", "step", "rollout"):
         jobs[name] = rng.integers(0, 2**63, len(slots))
     return jobs
@@ -60,7 +66,11 @@ def sound_jobs(shop: Works, memory: Memory, rng: np.random.Generator) -> np.ndar
 def spoil(jobs: np.ndarray, memory: Memory, shop: Works, rng: np.random.Generator) -> None:
     """One field of one job is not what it should be."""
     one = rng.integers(len(jobs))
-    field = str(rng.choice(["slot", "read", "length", "token", "most", "kind", "temperature", "symbol", "logits"]))
+    field = str(
+        rng.choice(
+            ["slot", "read", "length", "token", "most", "kind", "ahead", "kept", "temperature", "symbol", "logits"]
+        )
+    )
     if field == "symbol":
         wrong = rng.choice([-1, shop.network.config.vocab, 2**31 - 1])
         memory.symbols[jobs["slot"][one], rng.integers(jobs["length"][one])] = wrong
@@ -75,12 +85,15 @@ def spoil(jobs: np.ndarray, memory: Memory, shop: Works, rng: np.random.Generato
 
 def promises_kept(jobs: np.ndarray, before: np.ndarray, memory: Memory, shop: Works) -> None:
     vocab = shop.network.config.vocab
-    assert (jobs["length"] - before["length"] == jobs["token"] - before["token"]).all()
+    ahead = before["ahead"] - jobs["ahead"]
+    assert (jobs["length"] - before["length"] == jobs["token"] - before["token"] + ahead).all()
     assert (jobs["token"] <= np.maximum(jobs["most"], before["token"])).all()
+    assert (ahead >= 0).all()
+    assert (jobs["step"] - before["step"] == ahead.astype(np.uint64)).all()
     assert ((jobs["read"] == jobs["length"]) | (jobs["read"] == jobs["length"] - 1)).all()
     assert (jobs["logp"] <= 1e-9).all()
     assert (jobs["entropy"] >= -1e-9).all()
-    assert (jobs["entropy"] <= (jobs["token"] - before["token"]) * np.log(max(vocab - 1, 1)) + 1e-6).all()
+    assert (jobs["entropy"] <= (jobs["length"] - before["length"]) * np.log(max(vocab - 1, 1)) + 1e-6).all()
     for job, old in zip(jobs, before, strict=True):
         drawn = memory.symbols[job["slot"], old["length"] : job["length"]]
         assert ((drawn > 0) & (drawn < vocab)).all()  # the begin symbol is never emitted

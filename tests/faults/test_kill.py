@@ -100,6 +100,7 @@ def test_a_killed_run_resumes_to_the_same_bytes(gpt: RollSpec, tmp_path: Path) -
             ("oracle", NOISY, 10, 0.3, 1),
             ("network", gpt, 10, 0.6, 1),
             ("workers", gpt, 3, 6.0, 2),
+            ("kernel", replace(gpt, model=f"{gpt.model},engine=auto", items=200), 20, 0.4, 1),
         ):
             kills(raise_and_kill, spec, tmp_path / name, n, longest, workers)
     assert not list(tmp_path.rglob("*.tmp"))

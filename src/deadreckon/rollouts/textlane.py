@@ -46,11 +46,17 @@ class Transcripts:
 
     def read(self, rows: Index, more: int) -> NDArray[np.bool_]:
         """Give each text what was added; False where that and `more` symbols do not fit the context."""
-        new = [self._symbols(row, d, s) for row, d, s in zip(rows, self.drawn[rows], self.tail[rows], strict=True)]
-        crowd, sizes = self.crowd, np.array(list(map(len, new)))
+        crowd, sizes = self.crowd, np.zeros(len(rows), np.int64)
+        owed = np.flatnonzero(self.tail[rows] != self.drawn[rows]).tolist()  # the others go on as they were sampled
+        new = {}
+        for place in owed:
+            row = int(rows[place])
+            new[place] = self._symbols(row, self.drawn[row], self.tail[row])
+            sizes[place] = len(new[place])
         fits: NDArray[np.bool_] = crowd.length[rows] + sizes + more <= crowd.context
-        for place in np.flatnonzero(fits & (sizes > 0)).tolist():
-            crowd.give(int(rows[place]), new[place])
+        for place, symbols in new.items():
+            if symbols and fits[place]:
+                crowd.give(int(rows[place]), symbols)
         self.prompt[rows] = crowd.length[rows]
         return fits
 
@@ -133,7 +139,7 @@ class TextLane(Lane):
             return []
         text = self.transcripts.crowd
         ends = text.length[crowd.number]
-        drawn = text.write(crowd.number, (crowd.hash, t, crowd.rollout), self.manner)
+        drawn = text.write(crowd.number, (crowd.hash, t, crowd.rollout), self.manner, steps=self.spec.horizon - t)
         texts, which = self._read(drawn)
         codes = np.array([self._code(one) for one in texts])
         law = {"logp": drawn.logp, "entropy": drawn.entropy}

@@ -56,9 +56,10 @@ typedef uint64_t wide_bits __attribute__((vector_size(4 * LANES)));
 enum { A_STRIDE = 4 * MAX_WIDTH / PAIR + 16, X_STRIDE = MAX_WIDTH + 16, QKV_STRIDE = 3 * MAX_WIDTH + 16 };
 enum { OK, BAD_SIZES, BAD_SLOT, BAD_LENGTH, BAD_SYMBOL, BAD_OPTION, NOT_FINITE }; /* FAULTS of library.py */
 enum { LIMIT, STOPPED, UNSURE };                                                  /* why a job ended */
+enum { GOES_ON, ENDS, LOOK, ENDS_WHOLE }; /* what a symbol does to a text: ENDS_WHOLE, and holds nothing after its stop */
 
 typedef struct {
-    int32_t vocab, context, layers, width, head, slots, kinds, chunk;
+    int32_t vocab, context, layers, width, head, slots, kinds, chunk, steps, unused;
     const word *weights;  /* pack() */
     const float *embed;   /* (vocab, width), normed */
     const float *gain;    /* (layers, heads), 1 / sqrt(head) included */
@@ -67,7 +68,9 @@ typedef struct {
     word *cache;          /* (slots, cache words) */
     int32_t *symbols;     /* (slots, context + 1): what each slot was given */
     float *ends;          /* (slots, padded vocab): logits after each slot's prompt */
-    const uint8_t *stops; /* (kinds, vocab): does this symbol end a text? 0 no, 1 yes, 2 the caller must look */
+    const uint8_t *stops; /* (kinds, vocab): does this symbol end a text? See ENDS */
+    double *trail;        /* (slots, steps, 2): log-probability and entropy of each step written ahead */
+    float *trail_ends;    /* (slots, steps, padded vocab): the logits it was drawn from */
 } model;
 
 typedef struct {
@@ -77,7 +80,9 @@ typedef struct {
     uint32_t ask, sample;
     int32_t slot, read, length; /* symbols in the cache; symbols given */
     int32_t token, most;        /* symbols sampled, of at most */
-    int32_t kind, why, unused;
+    int32_t kind, why;
+    int32_t ahead, kept; /* steps of one symbol to write after this one; steps written into the trail, -1 = no trail */
+    int32_t unused;
 } job;
 
 typedef struct {
@@ -102,7 +107,7 @@ INLINE int64_t slot_words(const model *m) { return 2 * m->layers * half_cache(m)
 static int bad_sizes(const model *m) {
     return m->vocab < 2 || m->vocab > MAX_VOCAB || m->context < 1 || m->context > MAX_CONTEXT || m->layers < 1 ||
            m->layers > MAX_LAYERS || m->width < 32 || m->width > MAX_WIDTH || m->width % 32 || m->head < 16 ||
-           m->head % 16 || m->width % m->head || m->slots < 0 || m->kinds < 0 || m->chunk < 1 || m->chunk > ROWS;
+           m->head % 16 || m->width % m->head || m->slots < 0 || m->kinds < 0 || m->steps < 0 || m->chunk < 1 || m->chunk > ROWS;
 }
 
 typedef struct { /* what one call works in */
@@ -563,6 +568,9 @@ static int bad_job(const model *m, const job *j) {
     if (j->read < 0 || j->length < 1 || j->read > j->length || j->length > m->context) return BAD_LENGTH;
     if (j->token < 0 || j->most < j->token || j->length + (int64_t)(j->most - j->token) > m->context + 1) return BAD_LENGTH;
     if (j->token > 0 && j->read == j->length) return BAD_LENGTH; /* its last symbol was sampled, and never read */
+    if (j->ahead < 0 || j->kept < -1 || (j->kept < 0 && j->ahead)) return BAD_OPTION;
+    if (j->kept >= 0 && (j->most != 1 || j->kept + (int64_t)j->ahead >= m->steps)) return BAD_OPTION;
+    if (j->length + (int64_t)j->ahead + (j->most - j->token) > m->context + 1) return BAD_LENGTH;
     if (j->kind < 0 || j->kind >= m->kinds || !(j->temperature >= 0) || isinf(j->temperature)) return BAD_OPTION;
     return bad_symbols(m, m->symbols + (int64_t)j->slot * (m->context + 1), j->length) ? BAD_SYMBOL : OK;
 }
@@ -572,17 +580,28 @@ static int write_one(const model *m, job *j, const float *logits, double *room) 
     law q;
     if (law_of(m, logits, j->temperature, room, &q)) return -NOT_FINITE;
     int symbol = draw(m, &q, philox(j));
-    j->logp += logp_of(&q, symbol);
-    j->entropy += entropy_of(m, &q);
+    double logp = logp_of(&q, symbol), entropy = entropy_of(m, &q);
+    j->logp += logp;
+    j->entropy += entropy;
     m->symbols[(int64_t)j->slot * (m->context + 1) + j->length++] = symbol;
     j->token++;
     int ends = m->stops[(int64_t)j->kind * m->vocab + symbol];
-    j->why = ends == 1 ? STOPPED : ends == 2 ? UNSURE : LIMIT;
+    j->why = ends == LOOK ? UNSURE : ends ? STOPPED : LIMIT;
+    if (j->kept >= 0) {
+        int64_t at = (int64_t)j->slot * m->steps + j->kept++, vocab = padded_vocab(m);
+        m->trail[2 * at] = logp, m->trail[2 * at + 1] = entropy;
+        memcpy(m->trail_ends + at * vocab, logits, 4 * (size_t)vocab);
+        if (ends == ENDS_WHOLE && j->ahead) { /* the next step's text goes on from here */
+            j->ahead--, j->step++, j->token = 0;
+            return 0;
+        }
+    }
     return ends || j->token == j->most;
 }
 
 /* Read each job's symbols, then sample until a symbol ends its text or `most` are drawn. The last is left unread.
-   A job that has read all its symbols goes on from its slot's end of prompt. Slots of the jobs are distinct. */
+   A job that has read all its symbols goes on from its slot's end of prompt. Slots of the jobs are distinct. A job of
+   one symbol a step may write steps ahead: each at its own draw, as if the next had been asked for. */
 int complete(const model *m, job *jobs, int64_t n, desk *d) {
     if (bad_sizes(m)) return BAD_SIZES;
     for (int64_t i = 0; i < n; i++)

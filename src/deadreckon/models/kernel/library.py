@@ -24,8 +24,8 @@ MOST_CHUNK = 48
 LIMIT, STOPPED, UNSURE = range(3)  # why a job ended
 
 _P = ctypes.c_void_p
-_INTS = ("vocab", "context", "layers", "width", "head", "slots", "kinds", "chunk")
-_POINTERS = ("weights", "embed", "gain", "cosine", "sine", "cache", "symbols", "ends", "stops")
+_INTS = ("vocab", "context", "layers", "width", "head", "slots", "kinds", "chunk", "steps", "unused")
+_POINTERS = ("weights", "embed", "gain", "cosine", "sine", "cache", "symbols", "ends", "stops", "trail", "trail_ends")
 
 
 class CModel(ctypes.Structure):
@@ -40,9 +40,21 @@ JOB = np.dtype(
         *((name, np.uint64) for name in ("seed", "item", "step", "rollout")),
         *((name, np.float64) for name in _DOUBLES),
         *((name, np.uint32) for name in ("ask", "sample")),
-        *((name, np.int32) for name in ("slot", "read", "length", "token", "most", "kind", "why", "unused")),
+        *(
+            (name, np.int32)
+            for name in ("slot", "read", "length", "token", "most", "kind", "why", "ahead", "kept", "unused")
+        ),
     ]
 )
+
+
+def new_jobs(n: int) -> Array:
+    """n jobs that keep no trail."""
+    jobs = np.zeros(n, JOB)
+    jobs["kept"] = -1
+    return jobs
+
+
 QUESTION = np.dtype(
     [
         *((name, np.int32) for name in ("slot", "first", "count", "unused", "length", "begun")),
@@ -93,7 +105,7 @@ class Library:
         self._c.pack.argtypes = [_P, _P, _P]
         self._c.complete.argtypes = [_P, _P, ctypes.c_int64, _P]
         self._c.score.argtypes = [_P, _P, ctypes.c_int64, _P, _P, _P, _P]
-        told = self.sizes(CModel(2, 1, 1, 32, 16, 0, 0, 1))
+        told = self.sizes(CModel(2, 1, 1, 32, 16, 0, 0, 1, 0, 0))
         if told[4:] != (ctypes.sizeof(CModel), JOB.itemsize, QUESTION.itemsize):
             raise CannotBuild(f"{self.path.name} lays its structures out in another way ({told[4:]})")
 

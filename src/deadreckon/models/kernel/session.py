@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from deadreckon.contracts import Ask, Reply, nan
 from deadreckon.errors import BadText
-from deadreckon.models.kernel.library import JOB, QUESTION, UNSURE, Array
+from deadreckon.models.kernel.library import QUESTION, UNSURE, Array, new_jobs
 from deadreckon.models.kernel.works import Works
 from deadreckon.models.tokens import BEGIN
 
@@ -94,7 +94,7 @@ class KernelSession:
         return [self.slots[ask.key.item, ask.key.rollout] for ask in asks]
 
     def _jobs(self, asks: Sequence[Ask]) -> Array:
-        jobs = np.zeros(len(asks), JOB)
+        jobs = new_jobs(len(asks))
         keys = [ask.key for ask in asks]
         jobs["seed"] = np.array([key.seed % 2**64 for key in keys], np.uint64)
         jobs["item"] = np.array([key.item for key in keys], np.uint64)

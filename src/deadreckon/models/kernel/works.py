@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,8 @@ CACHE_BYTES = 512 << 20  # address space of one session's keys and values; pages
 ROWS = (64, 1024)  # fewest and most rollouts in a session
 CHUNK = 12  # sequences that run to their end together
 
-ENDS, LOOK = 1, 2  # a symbol ends the text; the text must be looked at
+AHEAD = 8  # steps of one symbol that may be written ahead of the world's answer
+GOES_ON, ENDS, LOOK, ENDS_WHOLE = range(4)  # what a symbol does to a text; ENDS_WHOLE: with nothing after its stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class Memory:
     symbols: NDArray[np.int32]  # (rows, context + 1)
     cache: Array  # (rows, words)
     ends: NDArray[np.float32]  # (rows, padded vocab)
+    trail: NDArray[np.float64]  # (rows, AHEAD, 2): log-probability and entropy of steps written ahead
+    trail_ends: NDArray[np.float32]  # (rows, AHEAD, padded vocab): the logits they were drawn from
 
     @classmethod
     def of(cls, network: Network, rows: int) -> Memory:
@@ -41,7 +44,9 @@ class Memory:
         symbols = zeros("symbols", (rows, network.config.context + 1), np.int32)
         cache = zeros("keys and values", (rows, network.slot_words), np.uint32)
         ends = zeros("logits", (rows, network.padded_vocab), np.float32)
-        return cls(symbols, cache, ends)
+        trail = zeros("steps", (rows, AHEAD, 2), np.float64)
+        trail_ends = zeros("logits", (rows, AHEAD, network.padded_vocab), np.float32)
+        return cls(symbols, cache, ends, trail, trail_ends)
 
 
 class Works:
@@ -67,7 +72,7 @@ class Works:
     def kind(self, stop: tuple[str, ...]) -> int:
         """The row of the stop table for these stop strings."""
         if stop not in self._kinds:
-            row = [max((_ends(text, s) for s in stop), default=0) for text in self.texts]
+            row = [_end(text, stop) for text in self.texts]
             self._kinds[stop] = len(self._kinds)
             self._stops = np.concatenate([self._stops, np.array([row], np.uint8)])
         return self._kinds[stop]
@@ -97,11 +102,15 @@ class Works:
         return out
 
     def _c_model(self, memory: Memory) -> CModel:
-        named = {"cache": memory.cache, "symbols": memory.symbols, "ends": memory.ends, "stops": self._stops}
+        named = {field.name: getattr(memory, field.name) for field in fields(memory)} | {"stops": self._stops}
         pointers = {name: array.ctypes.data for name, array in named.items()}
-        return self.network.c_model(slots=self.rows, kinds=len(self._stops), chunk=self.layout.chunk, **pointers)
+        sizes = {"slots": self.rows, "kinds": len(self._stops), "chunk": self.layout.chunk, "steps": AHEAD}
+        return self.network.c_model(**sizes, **pointers)
 
 
-def _ends(text: str, stop: str) -> int:
-    """What a symbol does to a text that must not hold `stop`: a symbol with its last character may complete it."""
-    return ENDS if stop in text else LOOK if stop[-1] in text else 0
+def _end(text: str, stop: tuple[str, ...]) -> int:
+    """What a symbol does to a text that must hold none of `stop`: one with a stop's last character may complete it."""
+    if any(s in text for s in stop):
+        whole = stop == (text[-len(stop[0]) :],) and text.count(stop[0]) == 1
+        return ENDS_WHOLE if whole else ENDS
+    return LOOK if any(s[-1] in text for s in stop) else GOES_ON
