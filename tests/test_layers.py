@@ -40,7 +40,7 @@ MANY_PARAMETERS = {
     "seeds.py:blocks",  # the seven coordinates of a draw
     "cli.py:roll",  # the options of a command
 }
-LONG_FILES = {"contracts.py": 450}  # every noun that crosses layers, on one page
+LONG_FILES = {"contracts.py": 490}  # every noun that crosses layers, on one page
 MOST_LINES_FUNCTION, MOST_LINES_FILE, MOST_PARAMETERS = 60, 300, 6
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -107,6 +107,9 @@ def roll(
     inject: Annotated[int | None, typer.Option(help="Force a wrong action at this step.")] = None,
     teach: Annotated[bool, typer.Option(help="With repair: every step's context is the oracle's.")] = False,
     law: Annotated[bool, typer.Option(help="Record exact masses and KL where the model can give them.")] = True,
+    prompt: Annotated[str, typer.Option(help="transcript, or text:shots=2 or chat:shots=2 for general models.")] = (
+        "transcript"
+    ),
     batch: Annotated[int, typer.Option(help="Rollouts in flight; 0 = as many as fit. Changes no byte.")] = 0,
     workers: Workers = 1,
 ) -> None:
@@ -133,6 +136,7 @@ def roll(
         inject,
         teach,
         law,
+        prompt=prompt,
     )
     with progress_bar(f"{model} in {world}") as tell:
         table = run(spec, out, batch=batch, workers=workers, progress=tell)

@@ -61,6 +61,7 @@ STEP_COLUMNS: dict[str, type[pl.DataType]] = {
     "taken": pl.String,
     "thought": pl.String,
     "parse": pl.String,
+    "answer": pl.String,
     "logp": pl.Float64,
     "entropy": pl.Float64,
     "thought_logp": pl.Float64,
@@ -96,6 +97,7 @@ class Step(NamedTuple):
     taken: str | None = None  # what entered context and state where it was not the model's own action
     thought: str = ""
     parse: str = "strict"
+    answer: str | None = None  # as the model wrote it, where it was read leniently
     logp: float = nan
     entropy: float = nan
     thought_logp: float = nan
