@@ -219,7 +219,7 @@ class HFSession:
         for row, slot in enumerate(self.slots):
             if id(slot) in chosen:
                 count = min(size, len(slot.ids) - slot.read)
-                rows = seen.logits[row, -1:] if keep == 1 else seen.logits[row, :count]
+                rows = seen.logits[row, -1:] if size in WHOLE_PIECES else seen.logits[row, :count]
                 trails.setdefault(id(slot), []).extend(rows)
                 slot.read, slot.after = slot.read + count, rows[-1]
                 if hidden is not None and seen.hidden is not None:
