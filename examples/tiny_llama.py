@@ -87,7 +87,10 @@ def rng_of(spec: str, place: int) -> np.random.Generator:
 def make_tokenizer(texts: dict[str, Texts]) -> PreTrainedTokenizerFast:
     """Byte-level BPE of whole words; digits and direction letters stand alone."""
     corpus = [
-        message.text for spec, world in texts.items() for i in range(40) for message in world.conversation(rng_of(spec, i))
+        message.text
+        for spec, world in texts.items()
+        for i in range(40)
+        for message in world.conversation(rng_of(spec, i))
     ]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -143,7 +146,9 @@ def example(tokenizer: PreTrainedTokenizerFast, messages: tuple[Message, ...]) -
     return ids, labels
 
 
-def batches(tokenizer: PreTrainedTokenizerFast, texts: dict[str, Texts], size: int) -> Iterator[tuple[torch.Tensor, ...]]:
+def batches(
+    tokenizer: PreTrainedTokenizerFast, texts: dict[str, Texts], size: int
+) -> Iterator[tuple[torch.Tensor, ...]]:
     """Batches of one world each, without end."""
     specs, shares = list(WORLDS), list(WORLDS.values())
     place, dice = 1000, np.random.default_rng(0)

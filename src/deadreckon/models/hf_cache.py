@@ -145,6 +145,8 @@ class WholeTexts:
     @torch.inference_mode()
     def read(self, texts: list[list[int]], *, hidden: bool = False) -> list[Seen]:
         """Logits after every token of each text, and its hidden states."""
+        if not texts:
+            return []
         longest = max(map(len, texts))
         ids = torch.tensor([text + [0] * (longest - len(text)) for text in texts], device=self.network.device)
         real = torch.tensor([[1] * len(text) + [0] * (longest - len(text)) for text in texts], device=ids.device)
