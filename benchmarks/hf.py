@@ -65,8 +65,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         tiny_llama.make(Path(folder), 0.0)
         spec = RollSpec(
-            "markov:length=128", 1, f"hf:{folder},rows={ROLLOUTS}", items=ROLLOUTS, horizon=STEPS, on_error="skip", law=False,
-            prompt="text:shots=2", temperature=0.0,
+            "markov:length=128", 1, f"hf:{folder},rows={ROLLOUTS}", items=ROLLOUTS, horizon=STEPS, on_error="skip",
+            law=False, prompt="text:shots=2", temperature=0.0,
         )  # fmt: skip
         greedy = Bench.load(spec)
         drawn = Bench.load(RollSpec(**{**spec.json(), "temperature": 1.0}))

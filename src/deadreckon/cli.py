@@ -21,7 +21,7 @@ app = typer.Typer(
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C, in silence
 
-EXTRAS = {"torch": "torch", "safetensors": "torch", "altair": "plots", "vl_convert": "plots"}
+EXTRAS = {"torch": "torch", "safetensors": "torch", "transformers": "hf", "altair": "plots", "vl_convert": "plots"}
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.")]
 Workers = Annotated[int, typer.Option(help="Processes. Changes no byte of the result.")]
