@@ -10,12 +10,9 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from transformers import (
     Gemma2Config,
     GPT2Config,
-    GPTNeoXConfig,
     LlamaConfig,
     MambaConfig,
-    MistralConfig,
     PreTrainedTokenizerFast,
-    Qwen2Config,
 )
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
@@ -29,13 +26,10 @@ SHARED = {"vocab_size": 260, "bos_token_id": BEGIN, "eos_token_id": END, "pad_to
 LAYERS = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
 CONFIGS: dict[str, Any] = {
     "llama": lambda: LlamaConfig(**SHARED, **LAYERS, num_key_value_heads=2, max_position_embeddings=4096),
-    "qwen2": lambda: Qwen2Config(**SHARED, **LAYERS, num_key_value_heads=2, max_position_embeddings=4096),
-    "mistral": lambda: MistralConfig(**SHARED, **LAYERS, num_key_value_heads=2, sliding_window=2048),
     "gemma2": lambda: Gemma2Config(
         **SHARED, **LAYERS, num_key_value_heads=2, head_dim=8, query_pre_attn_scalar=8, sliding_window=2048
     ),
     "gpt2": lambda: GPT2Config(**SHARED, n_embd=32, n_layer=2, n_head=4, n_positions=4096),
-    "gpt_neox": lambda: GPTNeoXConfig(**SHARED, **LAYERS, max_position_embeddings=4096),
     "mamba": lambda: MambaConfig(**SHARED, hidden_size=32, num_hidden_layers=2, state_size=4),
 }
 
