@@ -15,7 +15,7 @@ as `cut`, `overflow=drop` leaves out the oldest steps, `BLOCK` at a time, and sa
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -38,11 +38,11 @@ from deadreckon.errors import BadOption, UnknownName
 from deadreckon.rollouts.parsing import lenient
 from deadreckon.rollouts.transcript import Exchange, Story, play, sizes_of, view_of
 from deadreckon.seeds import Purpose, generator, hash64
-from deadreckon.specs import between, one_of, parse_spec, read_option, read_options
+from deadreckon.specs import between, one_of, parse_spec, read_options
 
 BLOCK = 16  # steps left out at a time: what stays is then the same text for as many steps, and cached
 EXAMPLE_STEPS = 24  # longest worked example
-TRIES = 50  # draws for each example's start state, to find one not drawn before
+TRIES = 20  # draws for each example's start state, to find one not drawn before
 CHATTER = 32  # tokens an answer in a conversation may take beyond the action
 
 GO, ACT = "Go on.", "Act."
@@ -71,13 +71,12 @@ def load_prompting(spec: str) -> Prompting:
     if name == "transcript":
         read_options(name, options, {})
         return Prompting(name, 0)
-    read_options(name, options, {"shots": int, "overflow": str, "tokens": int})
-    return Prompting(
-        name,
-        read_option(name, options, "shots", between(0, 64), 2),
-        read_option(name, options, "overflow", one_of("cut", "drop"), "cut"),
-        read_option(name, options, "tokens", between(1, 100_000), 0),
-    )
+    kinds: dict[str, Callable[[str], Any]] = {
+        "shots": between(0, 64),
+        "overflow": one_of("cut", "drop"),
+        "tokens": between(1, 100_000),
+    }
+    return Prompting(name, **read_options(name, options, kinds))
 
 
 def check_reader(model: Model, prompting: Prompting) -> None:
@@ -93,7 +92,6 @@ class Example(NamedTuple):
 
     opening: str
     steps: tuple[Exchange, ...]
-    done: bool
 
 
 class Prompter:
@@ -107,13 +105,15 @@ class Prompter:
         self.answer_end = "" if self.chat else self.end
         sizes = sizes_of(world)
         self.thinks = next(scaffold(view_of(Story(""), Key(seed, 0, 0, 0), sizes))).purpose == "think"
-        self.examples = list(_distinct(self._draw(seed, prompting.shots + 1), prompting.shots + 1))
+        count = max(prompting.shots, 1) + 1  # one shows the answer's form, and one may be an item's own
+        self.examples = list(_distinct(self._draw(seed, count), count))
         longest = max(map(len, world.alphabet))
         self.sizes = {
             "act": prompting.tokens or world.width * longest + CHATTER * self.chat,
             "think": prompting.tokens or world.belief_width * longest + CHATTER * self.chat,
         }
-        self.preface = self._preface()
+        brief = [world.brief(level)] if isinstance(world, BriefedWorld) else []
+        self.rules = "\n\n".join([world.rules(), *brief])
 
     # --- worked examples ------------------------------------------------------------------------------------
 
@@ -135,23 +135,17 @@ class Prompter:
             turn = play(self.scaffold, view_of(story, key, sizes), world.belief(state), world.write(action))
             story.ends(turn.thought, turn.action, world.end)
             state = world.step(state, action)
-        return Example(story.opening, tuple(story.past), world.done(state))
+        return Example(story.opening, tuple(story.past))
 
-    def shots(self, opening: str) -> list[Example]:
-        """The worked examples of an item: none has its opening, where the world has enough different ones."""
+    def others(self, opening: str) -> list[Example]:
+        """The worked examples an item may be shown: none has its opening, where the world has enough different ones."""
         other = [example for example in self.examples if example.opening != opening]
-        return (other if len(other) >= self.prompting.shots else self.examples)[: self.prompting.shots]
+        return other if len(other) >= max(self.prompting.shots, 1) else self.examples
 
     # --- words ----------------------------------------------------------------------------------------------
 
-    def _preface(self) -> str:
-        world = self.world
-        brief = [world.brief(self.level)] if isinstance(world, BriefedWorld) else []
-        return "\n\n".join([world.rules(), *brief, self._form()])
-
-    def _form(self) -> str:
+    def _form(self, first: Exchange) -> str:
         """How an answer is to be written, by example."""
-        first = self.examples[0].steps[0]
         if self.chat:
             state = f'first with the current state alone, written like "{self._bare(first.thought)}", and '
             before = f'{state if self.thinks else ""}when you read "{ACT}" ' if first.thought else ""
@@ -201,18 +195,20 @@ class Prompter:
         left_out = min(left_out, len(story.past))
         begun = story.begun(ask)
         steps = story.past[left_out:]
-        shots = self.shots(story.opening)
+        others = self.others(story.opening)
+        preface = f"{self.rules}\n\n{self._form(others[0].steps[0])}"
+        shots = others[: self.prompting.shots]
         size = self.sizes[ask.purpose]
         if self.chat:
             now = [*steps, Exchange(story.said, begun, "")]
             told = [self._turns(f"Example {i}:\n", x.opening, x.steps) for i, x in enumerate(shots, start=1)]
             told.append(self._turns("Transcript:\n" if shots else "", story.opening, now, left_out))
             (_, first), *rest, _to_come = [message for turns in told for message in turns]
-            messages = (Message("user", f"{self.preface}\n\n{first}"), *rest)
+            messages = (Message("user", f"{preface}\n\n{first}"), *rest)
             return replace(ask, prompt="", messages=messages, max_tokens=size, stop=())
         heads = [f"Example {i}:\n{self._text(x.opening, x.steps)}" for i, x in enumerate(shots, start=1)]
         told_text = self._text(story.opening, steps, left_out) + self._lines(story.said) + begun
-        prompt = "\n".join([self.preface + "\n", *heads, f"Transcript:\n{told_text}"])
+        prompt = "\n".join([preface + "\n", *heads, f"Transcript:\n{told_text}"])
         stop = (self.world.belief_end,) if ask.purpose == "think" else (self.end,)
         return replace(ask, prompt=prompt, max_tokens=size, stop=stop)
 
