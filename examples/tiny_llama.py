@@ -2,7 +2,7 @@
 
     python examples/tiny_llama.py FOLDER [--seconds 280]
 
-It reads both shapes of prompt (text and chat) of sums, maps and othello at level 1, without worked examples. The
+It reads bare transcripts and both shapes of prompt of sums, maps and othello at level 1, without worked examples. The
 folder holds what any checkpoint of transformers holds: config.json, model.safetensors, the tokenizer and its chat
 template. One thread; the time is CPU seconds.
 """
@@ -10,10 +10,10 @@ template. One thread; the time is CPU seconds.
 from __future__ import annotations
 
 import argparse
-import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -49,6 +49,14 @@ class Anyone(Reader):
         raise NotImplementedError
 
 
+class Given(NamedTuple):
+    """What is learnt from: a conversation, whose answers count, or a text, which counts after its opening."""
+
+    messages: tuple[Message, ...]
+    opening: str
+    rest: str
+
+
 class Texts:
     """Expert transcripts of one world, put into words."""
 
@@ -58,11 +66,10 @@ class Texts:
             Prompter(self.world, 1, self.plain, load_prompting(f"{shape}:shots=0"), 0) for shape in ("text", "chat")
         ]
 
-    def conversation(self, rng: np.random.Generator) -> tuple[Message, ...]:
-        """A whole rollout of the oracle as messages; a text is one message of the user's and one answer."""
+    def conversation(self, rng: np.random.Generator, *, bare: bool = False) -> Given:
+        """A whole rollout of the oracle: as messages, as a text, or as the bare transcript."""
         world, state = self.world, self.world.start(1, rng)
         story, action = Story(world.opening(state)), ""
-        prompter = self.prompters[int(rng.random() < 0.6)]
         while not world.done(state):
             if action:
                 story.ends("", action, world.end)
@@ -70,14 +77,17 @@ class Texts:
             law = world.policy(state)
             choice = list(law)[int(rng.choice(len(law), p=list(law.values())))]
             action, state = world.write(choice), world.step(state, choice)
+        if bare:
+            return Given((), story.opening, story.text[len(story.opening) :] + action + world.end)
+        prompter = self.prompters[int(rng.random() < 0.6)]
         ask = next(self.plain(view_of(story, Key(0, 0, 0, 0), sizes_of(world))))
         put = prompter.ask(ask, story, Anyone())
         assert put is not None
         if put.messages:
-            return (*put.messages, Message("assistant", action))
-        head, _, told = put.prompt.partition("Transcript:\n")
-        opening, newline, steps = told.partition("\n")
-        return Message("user", f"{head}Transcript:\n{opening}{newline}"), Message("assistant", f"{steps}{action}\n")
+            return Given((*put.messages, Message("assistant", action)), "", "")
+        opening = story.opening.replace(world.end, prompter.end)
+        head, mark, told = put.prompt.rpartition("Transcript:\n")
+        return Given((), head + mark + opening, told[len(opening) :] + action + prompter.end)
 
 
 def rng_of(spec: str, place: int) -> np.random.Generator:
@@ -86,12 +96,8 @@ def rng_of(spec: str, place: int) -> np.random.Generator:
 
 def make_tokenizer(texts: dict[str, Texts]) -> PreTrainedTokenizerFast:
     """Byte-level BPE of whole words; digits and direction letters stand alone."""
-    corpus = [
-        message.text
-        for spec, world in texts.items()
-        for i in range(40)
-        for message in world.conversation(rng_of(spec, i))
-    ]
+    given = [world.conversation(rng_of(spec, i)) for spec, world in texts.items() for i in range(40)]
+    corpus = [text for one in given for text in (one.opening, one.rest, *(m.text for m in one.messages))]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -133,12 +139,13 @@ def make_network(vocab: int, seed: int = 0) -> LlamaForCausalLM:
     return network
 
 
-def example(tokenizer: PreTrainedTokenizerFast, messages: tuple[Message, ...]) -> tuple[list[int], list[int]]:
+def example(tokenizer: PreTrainedTokenizerFast, given: Given) -> tuple[list[int], list[int]]:
     """Ids, and labels that are the answers alone."""
-    if len(messages) == 2 and messages[1].text.endswith("\n"):  # a text
-        given, told = (tokenizer(message.text, add_special_tokens=False)["input_ids"] for message in messages)
-        return [*given, *told], [*[-100] * len(given), *told]
-    ids = tokenizer.apply_chat_template([{"role": m.role, "content": m.text} for m in messages], return_dict=False)
+    if not given.messages:
+        opening, rest = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in given[1:])
+        return [*opening, *rest], [*[-100] * len(opening), *rest]
+    told = [{"role": message.role, "content": message.text} for message in given.messages]
+    ids = tokenizer.apply_chat_template(told, return_dict=False)
     labels, answering = [], False
     for i in ids:
         labels.append(i if answering else -100)
@@ -147,14 +154,15 @@ def example(tokenizer: PreTrainedTokenizerFast, messages: tuple[Message, ...]) -
 
 
 def batches(
-    tokenizer: PreTrainedTokenizerFast, texts: dict[str, Texts], size: int
+    tokenizer: PreTrainedTokenizerFast, texts: dict[str, Texts], size: int, *, bare: bool
 ) -> Iterator[tuple[torch.Tensor, ...]]:
     """Batches of one world each, without end."""
     specs, shares = list(WORLDS), list(WORLDS.values())
-    place, dice = 1000, np.random.default_rng(0)
+    place, dice = 1000 + bare * 10**9, np.random.default_rng(0)
     while True:
         spec = specs[int(dice.choice(len(specs), p=shares))]
-        some = [example(tokenizer, texts[spec].conversation(rng_of(spec, place + i))) for i in range(size)]
+        rngs = [rng_of(spec, place + i) for i in range(size)]
+        some = [example(tokenizer, texts[spec].conversation(rng, bare=bare)) for rng in rngs]
         place += size
         longest = min(CONTEXT, max(len(ids) for ids, _ in some))
         padded = [(ids[:longest] + [END] * (longest - len(ids)), labels[:longest]) for ids, labels in some]
@@ -164,12 +172,12 @@ def batches(
         )
 
 
-def train(network: LlamaForCausalLM, source: Iterator[tuple[torch.Tensor, ...]], seconds: float) -> float:
-    """AdamW with a schedule over CPU time; the last loss."""
+def train(network: LlamaForCausalLM, sources: Sequence[Iterator[tuple[torch.Tensor, ...]]], seconds: float) -> None:
+    """AdamW with a schedule over CPU time: half of it on bare transcripts, which are short, then on prompts."""
     optimizer = torch.optim.AdamW(network.parameters(), lr=1.0, weight_decay=0.01, betas=(0.9, 0.98))
-    began, loss, steps = time.process_time(), math.nan, 0
+    began, steps = time.process_time(), 0
     while (done := (time.process_time() - began) / seconds) < 1.0:
-        ids, labels = next(source)
+        ids, labels = next(sources[done > 0.5])
         for group in optimizer.param_groups:
             group["lr"] = 3e-3 * min(1.0, (steps + 1) / 50) * (1.0 - done)
         out = network(input_ids=ids, labels=labels)
@@ -177,10 +185,9 @@ def train(network: LlamaForCausalLM, source: Iterator[tuple[torch.Tensor, ...]],
         out.loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
-        loss, steps = out.loss.item(), steps + 1
+        steps += 1
         if steps % 50 == 0:
-            print(f"{steps} steps, {100 * done:.0f}%, loss {loss:.3f}", flush=True)
-    return loss
+            print(f"{steps} steps, {100 * done:.0f}%, loss {out.loss.item():.3f}", flush=True)
 
 
 def make(folder: Path, seconds: float) -> None:
@@ -190,7 +197,8 @@ def make(folder: Path, seconds: float) -> None:
     tokenizer = make_tokenizer(texts)
     network = make_network(len(tokenizer))
     if seconds > 0.0:
-        train(network.train(), batches(tokenizer, texts, 8), seconds)
+        sources = batches(tokenizer, texts, 24, bare=True), batches(tokenizer, texts, 8, bare=False)
+        train(network.train(), sources, seconds)
     network.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
