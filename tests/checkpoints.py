@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import (
+    BloomConfig,
     Gemma2Config,
     GPT2Config,
     LlamaConfig,
@@ -30,6 +31,7 @@ CONFIGS: dict[str, Any] = {
         **SHARED, **LAYERS, num_key_value_heads=2, head_dim=8, query_pre_attn_scalar=8, sliding_window=2048
     ),
     "gpt2": lambda: GPT2Config(**SHARED, n_embd=32, n_layer=2, n_head=4, n_positions=4096),
+    "bloom": lambda: BloomConfig(**SHARED, hidden_size=32, n_layer=2, n_head=4),
     "mamba": lambda: MambaConfig(**SHARED, hidden_size=32, num_hidden_layers=2, state_size=4),
 }
 

@@ -34,6 +34,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_what_slots_cannot_hold_is_read_anew(folder: Path) -> None:
+    engines = {kind: load_hf(str(folder / kind)).identity["engine"] for kind in CONFIGS}
+    assert {kind for kind, engine in engines.items() if "slots" in engine} >= {"llama", "gemma2", "gpt2"}
+    assert "whole-texts" in engines["mamba"]
+
+
 def asks(prompts: Sequence[str], *, step: int = 0, n: int = 1, temperature: float = 1.0, size: int = 6) -> list[Ask]:
     return [Ask(prompt, Key(1, 10 + i, 0, step), n, size, temperature, ("\n",)) for i, prompt in enumerate(prompts)]
 

@@ -25,7 +25,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import deadreckon.models.quiet  # noqa: F401  before transformers is loaded
 from deadreckon.contracts import Ask, ChatReader, Scorer, TextReader, Transparent
 from deadreckon.errors import BadOption, BadWeights
-from deadreckon.models.decode import cpu_class
+from deadreckon.models.decode import cpu_class, one_thread
 from deadreckon.models.hf_cache import SlotEngine, WholeTexts
 from deadreckon.models.hf_session import HFSession
 from deadreckon.models.hf_words import Words
@@ -34,6 +34,8 @@ from deadreckon.specs import between, one_of, parse_spec, read_options
 ROWS = 16
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 NO_LIMIT = 1 << 20  # tokens; a checkpoint that names no longest text is held to this
+TRIED = 24  # tokens of the texts that slots are tried on
+CLOSE, CLOSE_HALF = 1e-3, 0.5  # most the logits may differ there, in float32 and in half precision
 ATTENTION = {"full_attention", "sliding_attention"}  # layers whose memory is keys and values of each token
 
 
@@ -103,9 +105,25 @@ def longest_text(config: Any) -> int:
 
 
 def keeps_keys(network: Any) -> bool:
-    """Whether all that the network remembers of a text is keys and values of each of its tokens."""
+    """Whether all that the network remembers of a text is keys and values of each of its tokens, and slots hold them.
+
+    The second is tried out: two short texts, one of them read in two launches, against one plain pass.
+    """
     kinds = set(getattr(network.config.get_text_config(), "layer_types", None) or ())
-    return not network._is_stateful and kinds <= ATTENTION
+    if network._is_stateful or not kinds <= ATTENTION:
+        return False
+    ids = np.arange(2 * TRIED).reshape(2, TRIED) % network.config.get_text_config().vocab_size
+    engine, first, second = SlotEngine(network, 2, 2 * TRIED), np.array([0, 0]), np.array([TRIED // 2, 0])
+    with one_thread(), torch.inference_mode():
+        try:
+            engine.launch(ids[:, : TRIED // 2], first, engine.end(0, TRIED // 2), keep=1)
+            rest = np.stack([ids[0, TRIED // 2 :], ids[1, : TRIED // 2]])
+            found = engine.launch(rest, second, engine.end(TRIED, 0), keep=1).logits[0, -1]
+        except (ValueError, TypeError, RuntimeError):  # a network that takes no mask or positions of ours
+            return False
+        known = network(input_ids=torch.as_tensor(ids[:1], device=network.device), use_cache=False).logits[0, -1]
+    near = CLOSE if network.dtype == torch.float32 else CLOSE_HALF
+    return bool(np.abs(found - known.float().cpu().numpy()).max() < near)
 
 
 def load_hf(rest: str) -> HFModel:

@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import TemplateError
 
 from deadreckon.contracts import Ask, Message
-from deadreckon.errors import BadWeights
+from deadreckon.errors import BadOption
 
 TAIL = 4  # ids before a continuation that are decoded with it: some tokenizers write a blank before a first word
 KEPT = 512  # prompts whose ids are remembered
@@ -34,7 +34,7 @@ class Words:
             try:
                 found = self.tokenizer.apply_chat_template(told, add_generation_prompt=True, return_dict=False)
             except (TypeError, ValueError, TemplateError) as error:
-                raise BadWeights(f"the chat template refuses the conversation ({error}): use prompt=text") from None
+                raise BadOption(f"the chat template refuses the conversation ({error}): use prompt=text") from None
             return tuple(found)
         ids = list(self.tokenizer(prompt)["input_ids"])
         if ids and ids[-1] in self.ends and len(ids) > 1:
