@@ -23,7 +23,7 @@ app = typer.Typer(
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C, in silence
 
-EXTRAS = {"torch": "torch", "safetensors": "torch", "altair": "plots", "vl_convert": "plots"}
+EXTRAS = {"torch": "torch", "safetensors": "torch", "transformers": "hf", "altair": "plots", "vl_convert": "plots"}
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.")]
 Workers = Annotated[int, typer.Option(help="Processes. Changes no byte of the result.")]
@@ -111,6 +111,9 @@ def roll(
     inject: Annotated[int | None, typer.Option(help="Force a wrong action at this step.")] = None,
     teach: Annotated[bool, typer.Option(help="With repair: every step's context is the oracle's.")] = False,
     law: Annotated[bool, typer.Option(help="Record exact masses and KL where the model can give them.")] = True,
+    prompt: Annotated[str, typer.Option(help="transcript, or text:shots=2 or chat:shots=2 for general models.")] = (
+        "transcript"
+    ),
     batch: Annotated[int, typer.Option(help="Rollouts in flight; 0 = as many as fit. Changes no byte.")] = 0,
     workers: Workers = 1,
 ) -> None:
@@ -137,6 +140,7 @@ def roll(
         inject,
         teach,
         law,
+        prompt=prompt,
     )
     with progress_bar(f"{model} in {world}") as tell:
         table = run(spec, out, batch=batch, workers=workers, progress=tell)

@@ -132,6 +132,15 @@ class FiniteWorld(World[S, A], Protocol[S, A]):
 
 
 @runtime_checkable
+class BriefedWorld(World[S, A], Protocol[S, A]):
+    """A world whose transcripts leave out something that a reader who was not trained on them has to be told."""
+
+    def brief(self, level: int) -> str:
+        """What is left out, in words: a street map."""
+        ...
+
+
+@runtime_checkable
 class BatchWorld(World[S, A], Protocol[S, A]):
     """A world that also runs on arrays: the same rules on n states at once, exactly as the scalar methods.
 
@@ -219,17 +228,25 @@ class Key:
     ask: int = 0  # which ask within the step
 
 
+class Message(NamedTuple):
+    """One message of a conversation."""
+
+    role: Literal["user", "assistant"]
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
     """One request for text: everything a model may know, as text."""
 
-    prompt: str
+    prompt: str  # the text to go on with; not read where there are messages
     key: Key
     n: int = 1  # samples
     max_tokens: int = 64
     temperature: float = 1.0  # 0 = greedy
     stop: tuple[str, ...] = ("\n",)
     purpose: Literal["act", "think"] = "act"
+    messages: tuple[Message, ...] = ()  # a conversation to answer, for a `ChatReader`; the last is the user's
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +258,7 @@ class Reply:
     entropies: tuple[float, ...]  # nats: sum over its tokens of the entropy of the law each was drawn from
     tokens: int  # sampled, over all n
     fault: str = ""  # a code: provider or machine fault; then texts are meaningless
+    answers: tuple[str, ...] = ()  # the texts as the model wrote them, where reading them changed one (prompting.py)
 
 
 class Session(Protocol):
@@ -281,6 +299,49 @@ class Scorer(Model):
     @abstractmethod
     def session(self) -> ScorerSession:
         """As `Model.session`."""
+
+
+class TransparentSession(Session, Protocol):
+    """A session that also shows the model's hidden states."""
+
+    def activations(self, asks: Sequence[Ask]) -> NDArray[np.float32]:
+        """Residual stream at the last symbol of each ask's prompt: (n, layers + 1, width), the embedding first.
+
+        nan where the prompt exceeds the context.
+        """
+        ...
+
+
+class Transparent(Model):
+    """A model whose sessions show their hidden states."""
+
+    layers: int
+    hidden: int  # width of the residual stream
+
+    @abstractmethod
+    def session(self) -> TransparentSession:
+        """As `Model.session`."""
+
+
+class Reader(Model):
+    """A model of general text: what it is asked is put into words first (prompting.py), and has to fit."""
+
+    context: float  # most tokens of prompt and answer together; inf = cannot say
+
+    @abstractmethod
+    def length(self, ask: Ask) -> int:
+        """Tokens of the ask's prompt, or of its messages with the template around them."""
+
+
+class TextReader(Reader):
+    """A reader that goes on with `Ask.prompt`."""
+
+
+class ChatReader(Reader):
+    """A reader that answers `Ask.messages` where an ask has them; the template is applied once, by the adapter.
+
+    A scored text is then a whole answer: its probability is that of the text and of ending there.
+    """
 
 
 class Privileged(Model):

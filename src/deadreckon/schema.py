@@ -59,6 +59,7 @@ STEP: Mapping[str, Column] = {
     "taken": Column(pl.String, "what entered context and state where that was not the model's action"),
     "thought": Column(pl.String, "what the model wrote before the action"),
     "parse": Column(pl.String, "how the action was read", ("strict", "lenient")),
+    "answer": Column(pl.String, "the answer as the model wrote it, where it was read leniently"),
     "logp": Column(pl.Float64, "log-probability of the action as sampled, nats"),
     "entropy": Column(pl.Float64, "entropy of the law it was drawn from, nats"),
     "thought_logp": Column(pl.Float64, "log-probability of the thought, nats"),

@@ -36,6 +36,7 @@ class Purpose(IntEnum):
     TRAIN = 5
     INIT = 6  # a network's first weights
     TEXT = 7  # expert transcripts
+    EXAMPLE = 8  # worked examples in a prompt
 
 
 def hash64(*parts: str | int) -> int:

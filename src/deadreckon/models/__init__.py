@@ -6,6 +6,7 @@
     shipped:sums-clean        weights that come with the package (seed 0; shipped:sums-clean-s3 is seed 3)
     gpt:PATH                  weights made by training: a .safetensors file with its card, or their folder
     shipped:NAME,engine=bf16  on one engine (deadreckon list engines): auto, bf16, fp32, torch
+    hf:PATH_OR_NAME           a checkpoint of transformers: a folder, or a name of the hub
 
 No torch is loaded before a model that needs it.
 """
@@ -22,7 +23,7 @@ from deadreckon.models.engines import load_shipped, load_trained
 from deadreckon.models.oracle import NoisyOracle, Oracle
 from deadreckon.specs import parse_spec
 
-EXTRAS = {"torch": "torch", "safetensors": "torch"}  # module: the extra that brings it
+EXTRAS = {"torch": "torch", "safetensors": "torch", "transformers": "hf"}  # module: the extra that brings it
 
 
 def _oracle(rest: str) -> Model:
@@ -58,6 +59,7 @@ ABOUT = {
     "ngram": "counts after the last symbols of a world's expert text: world=sums,level=2,order=3",
     "shipped": "small GPTs that come with the package, listed below: NAME, or NAME-s3 for training seed 3",
     "gpt": "weights made by deadreckon train: the path of a .safetensors file, or of its folder",
+    "hf": "a checkpoint of transformers, a folder or a name of the hub: hf:PATH[,dtype=bfloat16,device=cuda,rows=16]",
 }
 
 KINDS: dict[str, Callable[[str], Model]] = {
@@ -66,6 +68,7 @@ KINDS: dict[str, Callable[[str], Model]] = {
     "ngram": _from("deadreckon.models.ngram", "load_ngram"),
     "shipped": load_shipped,
     "gpt": load_trained,
+    "hf": _from("deadreckon.models.hf", "load_hf"),
 }
 
 
@@ -81,6 +84,6 @@ def load_model(spec: str) -> Model:
         raise UnknownName("model", name, KINDS)
     if colon and not rest:
         raise BadOption(f"spec {spec!r} ends in a colon: drop it or write {name}:...")
-    if not rest and name in ("shipped", "gpt", "ngram"):
+    if not rest and name in ("shipped", "gpt", "hf", "ngram"):
         raise BadOption(f"spec {spec!r} does not say which: write {name}:...")
     return KINDS[name](rest)

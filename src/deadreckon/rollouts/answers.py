@@ -16,6 +16,7 @@ from deadreckon.contracts import (
     FiniteWorld,
     Model,
     Privileged,
+    Reader,
     Reply,
     Scorer,
     ScorerSession,
@@ -23,7 +24,9 @@ from deadreckon.contracts import (
     World,
     nan,
 )
+from deadreckon.rollouts.prompting import Prompter
 from deadreckon.rollouts.recorders import F64, Laws, entropy, kl_pq, kl_qp, right_mass, row_sum, running_sum
+from deadreckon.rollouts.transcript import Story
 from deadreckon.seeds import Purpose, blocks
 
 
@@ -37,10 +40,11 @@ class Law(NamedTuple):
 
 
 class Question(NamedTuple):
-    """An ask and the state it is asked in; only a privileged model is shown the state."""
+    """An ask, the state it is asked in (only a privileged model is shown it), and the transcript it goes on with."""
 
     ask: Ask
     state: Any
+    story: Story
 
 
 Answer = tuple[Reply, Law]
@@ -74,9 +78,10 @@ def columns(laws: Laws, illegal: F64) -> list[Law]:
 class FromText:
     """A text model's session; with `law`, a Scorer is asked for the exact masses first."""
 
-    def __init__(self, world: World[Any, Any], model: Model, *, law: bool):
-        """Opens a session of its own."""
+    def __init__(self, world: World[Any, Any], model: Model, *, law: bool, end: str | None = None):
+        """Opens a session of its own. `end`: what ends a scored action; the world's where None."""
         self.world, self.finite = world, isinstance(world, FiniteWorld)
+        self.end = world.end if end is None else end
         self.scorer: ScorerSession | None = model.session() if law and isinstance(model, Scorer) else None
         self.session: Session = self.scorer or model.session()
 
@@ -133,8 +138,32 @@ class FromText:
     def _score(
         self, scorer: ScorerSession, questions: Sequence[Question], actions: Sequence[Sequence[Any]]
     ) -> list[F64]:
-        texts = [[self.world.write(action) + self.world.end for action in listed] for listed in actions]
+        texts = [[self.world.write(action) + self.end for action in listed] for listed in actions]
         return scorer.score([question.ask for question in questions], texts)
+
+
+class FromWords:
+    """A reader's session: asks are put into words first, answers read back; what does not fit is never sent."""
+
+    def __init__(self, prompter: Prompter, reader: Reader, *, law: bool):
+        """`reader` reads prompts of the prompter's shape."""
+        self.prompter, self.reader = prompter, reader
+        self.inner = FromText(prompter.world, reader, law=law, end=prompter.answer_end)
+
+    def answer(self, questions: Sequence[Question]) -> list[Answer]:
+        """One answer per question; the fault is `context` where the prompt would not fit."""
+        put = [self.prompter.ask(q.ask, q.story, self.reader) for q in questions]
+        sent = [q._replace(ask=ask) for q, ask in zip(questions, put, strict=True) if ask is not None]
+        found = iter(self.inner.answer(sent) if sent else ())
+        answers: list[Answer] = []
+        for question, ask in zip(questions, put, strict=True):
+            reply, law = (_no_room(question.ask), UNKNOWN) if ask is None else next(found)
+            answers.append((reply if reply.fault else self.prompter.read(reply, question.ask, question.story), law))
+        return answers
+
+
+def _no_room(ask: Ask) -> Reply:
+    return Reply(("",) * ask.n, (nan,) * ask.n, (nan,) * ask.n, 0, "context")
 
 
 class Drawn(NamedTuple):
@@ -235,6 +264,10 @@ def _wrong_is_illegal(world: World[Any, Any], state: Any, listed: Sequence[Any],
     return False
 
 
-def open_answers(world: World[Any, Any], model: Model, *, law: bool) -> Answers:
+def open_answers(world: World[Any, Any], model: Model, *, law: bool, prompter: Prompter | None = None) -> Answers:
     """The way this model is asked."""
-    return FromState(world, model) if isinstance(model, Privileged) else FromText(world, model, law=law)
+    if isinstance(model, Privileged):
+        return FromState(world, model)
+    if prompter is not None and isinstance(model, Reader):
+        return FromWords(prompter, model, law=law)
+    return FromText(world, model, law=law)

@@ -21,9 +21,7 @@ from deadreckon.contracts import (
     Turn,
     View,
     World,
-    nan,
 )
-from deadreckon.models.tokens import filler_text
 from deadreckon.rollouts.answers import UNKNOWN, Answers, Law, Question
 from deadreckon.rollouts.judge import (
     Judged,
@@ -37,6 +35,7 @@ from deadreckon.rollouts.judge import (
 )
 from deadreckon.rollouts.spec import RollSpec
 from deadreckon.rollouts.table import Step
+from deadreckon.rollouts.transcript import Story, play, sizes_of, view_of
 
 CUT_CODES = ("context", "tokens", "cost")  # limits of ours; every other fault code is the provider's or machine's
 
@@ -48,13 +47,14 @@ class Live:
     item: int
     key: Key
     state: Any
-    text: str
+    story: Story
     steps: list[Step] = field(default_factory=list)
     turn: Generator[Ask, Reply, Turn] | None = None
     ask: Ask | None = None
     tokens: int = 0
     asks: int = 0
     law: Law = UNKNOWN
+    lenient: dict[str, str] = field(default_factory=dict)  # of this step: what was read -> the answer as written
     over: bool = False
 
 
@@ -64,7 +64,7 @@ class Loop:
     def __init__(self, world: World[Any, Any], scaffold: Scaffold, spec: RollSpec):
         """`spec.world` and `spec.scaffold` loaded."""
         self.world, self.scaffold, self.spec = world, scaffold, spec
-        self.sizes = (world.end, world.width, world.belief_end, world.belief_width, filler_text(world))
+        self.sizes = sizes_of(world)
 
     def run(self, lives: Sequence[Live], answers: Answers) -> None:
         """Run every rollout to its end, filling its steps."""
@@ -72,7 +72,7 @@ class Loop:
             self._begin(live)
         waiting = [live for live in lives if not live.over]
         while waiting:
-            asked = [Question(live.ask, live.state) for live in waiting if live.ask is not None]
+            asked = [Question(live.ask, live.state, live.story) for live in waiting if live.ask is not None]
             for live, (reply, law) in zip(waiting, answers.answer(asked), strict=True):
                 self._receive(live, reply, law)
             waiting = [live for live in waiting if not live.over]
@@ -80,20 +80,21 @@ class Loop:
     def _begin(self, live: Live) -> None:
         """Start turns until one has an ask, or the rollout is over."""
         while not live.over:
-            live.text += self.world.says(live.state)
-            live.turn = self.scaffold(self._view(live))
+            live.story.says(self.world.says(live.state))
             forced = self._forced(live)
             if forced is None:
+                live.turn = self.scaffold(self._view(live))
                 self._advance(live, None)
                 if live.ask is not None:
                     return
             else:
                 kind, action = forced
-                self._settle(live, self._play(live, self.world.write(action)), kind)
+                thought, text = self.world.belief(live.state), self.world.write(action)
+                self._settle(live, play(self.scaffold, self._view(live), thought, text), kind)
 
     def _view(self, live: Live) -> View:
         key = Key(live.key.seed, live.key.item, live.key.rollout, len(live.steps))
-        return View(live.text, key, *self.sizes, self.spec.temperature)
+        return view_of(live.story, key, self.sizes, self.spec.temperature)
 
     def _forced(self, live: Live) -> tuple[Forced, Any] | None:
         """The action an intervention declares for this step."""
@@ -105,19 +106,6 @@ class Loop:
         if t < self.spec.heal:
             return Forced.HEALED, oracle_action(self.world, live.state, key, place)
         return None
-
-    def _play(self, live: Live, action: str) -> Turn:
-        """Drive the scaffold with this action: it thinks the truth and is given the action for every sample."""
-        assert live.turn is not None
-        thought = self.world.belief(live.state)
-        try:
-            ask = next(live.turn)
-            while True:
-                text = thought if ask.purpose == "think" else action
-                ask = live.turn.send(Reply((text,) * ask.n, (nan,) * ask.n, (nan,) * ask.n, 0))
-        except StopIteration as end:
-            turn: Turn = end.value
-            return turn
 
     def _advance(self, live: Live, reply: Reply | None) -> None:
         """Move the scaffold on: to its next ask, or to its turn."""
@@ -150,6 +138,8 @@ class Loop:
             return
         if live.ask is not None and live.ask.purpose == "act":
             live.law = law
+            answers = reply.answers or reply.texts
+            live.lenient |= {text: raw for text, raw in zip(reply.texts, answers, strict=True) if text != raw}
         self._advance(live, reply)
         if live.ask is None:
             self._begin(live)
@@ -159,7 +149,8 @@ class Loop:
         world, before, t = self.world, live.state, len(live.steps)
         judged = judge(world, before, turn.action)
         state, taken = (judged.after, None) if forced is Forced.HEALED else self._outcome(live, judged)
-        live.text += turn.thought + (turn.action if taken is None else taken) + world.end
+        live.story.ends(turn.thought, turn.action if taken is None else taken, world.end)
+        answer = live.lenient.get(turn.action)
         open_goal = goal_open(world, state)
         if goes_on(judged, self.spec.on_error):
             stop = ending(world, state, open_goal=open_goal, last=t + 1 == self.spec.horizon)
@@ -182,7 +173,8 @@ class Loop:
                 turn.action,
                 taken,
                 turn.thought,
-                "strict",
+                "strict" if answer is None else "lenient",
+                answer,
                 turn.logp,
                 turn.entropy,
                 turn.thought_logp,
@@ -195,7 +187,7 @@ class Loop:
             )
         )
         live.state, live.over, live.ask = state, stop is not None, None
-        live.law, live.tokens, live.asks = UNKNOWN, 0, 0
+        live.law, live.tokens, live.asks, live.lenient = UNKNOWN, 0, 0, {}
 
     def _outcome(self, live: Live, judged: Judged) -> tuple[Any, str | None]:
         """The state after the step, and the text that took the place of the model's, if any."""

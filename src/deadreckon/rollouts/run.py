@@ -27,10 +27,12 @@ from deadreckon.models.kernel.model import KernelModel
 from deadreckon.rollouts.answers import open_answers
 from deadreckon.rollouts.lane import Lane, OracleLane, run_lane
 from deadreckon.rollouts.loop import Live, Loop
+from deadreckon.rollouts.prompting import Prompter, check_reader, load_prompting
 from deadreckon.rollouts.spec import RollSpec
 from deadreckon.rollouts.store import RunStore, frame_bytes
 from deadreckon.rollouts.table import Origin, from_steps
 from deadreckon.rollouts.textlane import TextLane
+from deadreckon.rollouts.transcript import Story
 from deadreckon.rollouts.workers import worker_pool
 from deadreckon.scaffolds import load_scaffold
 from deadreckon.seeds import Purpose, generator, hash64
@@ -46,6 +48,7 @@ class Bench:
     spec: RollSpec
     world: World[Any, Any]
     model: Model
+    prompter: Prompter | None = None  # None: the transcript itself is the prompt
 
     @classmethod
     def load(cls, spec: RollSpec) -> Bench:
@@ -56,7 +59,11 @@ class Bench:
             raise BadOption(f"level={spec.level}: {world.name} has levels {', '.join(map(str, world.levels))}")
         if isinstance(model, Privileged) and spec.temperature != 1.0:
             raise BadOption(f"temperature={spec.temperature:g}: {model.name} draws from its own law, leave it at 1")
-        bench = cls(spec, world, model)
+        prompting = load_prompting(spec.prompt)
+        check_reader(model, prompting)
+        words = prompting.shape != "transcript"
+        prompter = Prompter(world, spec.level, load_scaffold(spec.scaffold), prompting, spec.seed) if words else None
+        bench = cls(spec, world, model, prompter)
         bench.check_text()
         return bench
 
@@ -100,7 +107,7 @@ class Bench:
 
 def takes_lane(bench: Bench) -> bool:
     """Whether the batched lane can run this spec (same bytes, faster)."""
-    plain = bench.spec.scaffold == "plain"
+    plain = bench.spec.scaffold == "plain" and bench.prompter is None
     return plain and isinstance(bench.model, Privileged | KernelModel) and isinstance(bench.world, BatchWorld)
 
 
@@ -130,15 +137,16 @@ def compute(bench: Bench, items: range, batch: int, *, lane: bool = True) -> pl.
     lives = [live for item in items for live in _lives(bench, item)]
     size = max(1, min(batch, bench.model.capacity))
     for first in range(0, len(lives), size):
-        loop.run(lives[first : first + size], open_answers(bench.world, bench.model, law=bench.spec.law))
+        answers = open_answers(bench.world, bench.model, law=bench.spec.law, prompter=bench.prompter)
+        loop.run(lives[first : first + size], answers)
     return from_steps(bench.origin, [(live.item, live.key.rollout, live.steps) for live in lives])
 
 
 def _lives(bench: Bench, item: int) -> list[Live]:
     """The rollouts of an item, about to begin."""
     key, state = bench.item_hash(item), bench.start(item)
-    text = bench.world.opening(state)
-    return [Live(item, Key(bench.spec.seed, key, r, 0), state, text) for r in range(bench.spec.repeats)]
+    opening = bench.world.opening(state)
+    return [Live(item, Key(bench.spec.seed, key, r, 0), state, Story(opening)) for r in range(bench.spec.repeats)]
 
 
 def identity(bench: Bench) -> dict[str, str]:

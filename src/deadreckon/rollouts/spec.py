@@ -39,6 +39,7 @@ class RollSpec:
     teach: bool = False
     law: bool = True  # record the exact law's columns (kl_pq, kl_qp, right_mass, illegal_mass) where the model can
     part_items: int = 0  # items in one part; 0 = by the kind of model
+    prompt: str = "transcript"  # how the world speaks to the model: transcript, text or chat, see prompting.py
 
     def __post_init__(self) -> None:
         """Check ranges; a rule may be given by its name."""
@@ -69,9 +70,11 @@ class RollSpec:
                 )
 
     def json(self) -> dict[str, str | int | float | bool | None]:
-        """As JSON scalars."""
+        """As JSON scalars; the default prompt is left out, as it was before there were others."""
         fields = asdict(self)
         fields["on_error"] = self.on_error.value
+        if self.prompt == "transcript":
+            del fields["prompt"]
         return fields
 
     def parts(self, model: Model) -> int:

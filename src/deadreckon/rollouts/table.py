@@ -54,6 +54,7 @@ class Step(NamedTuple):
     taken: str | None = None  # what entered context and state where it was not the model's own action
     thought: str = ""
     parse: str = "strict"
+    answer: str | None = None  # as the model wrote it, where it was read leniently
     logp: float = nan
     entropy: float = nan
     thought_logp: float = nan

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from deadreckon.contracts import Codes, Rows, nan
 from deadreckon.errors import BadOption, BadText, IllegalAction
 from deadreckon.specs import one_of, read_options
+from deadreckon.worlds.directory import directory
 from deadreckon.worlds.search import FAR
 from deadreckon.worlds.towns import DIRECTIONS, LANDMARKS, NO_GOAL, SIZES, SPLITS, atlas, plain_tables, start_pairs
 
@@ -195,16 +196,17 @@ class Maps:
 
     def rules(self) -> str:
         """The rules in words."""
-        task = (
-            "Walk on from the start, taking any street."
-            if self.style == "walk"
-            else "Give the turns of a shortest way from the first crossing to the second."
-        )
+        to_goal = "Give the turns of a shortest way from the first crossing to the second."
+        task = "Walk on from the start, taking any street." if self.style == "walk" else to_goal
         return (
             "A town of streets on a grid; crossings are named by column letter and two-digit row, numbered from the "
-            f"north. Some streets are missing or one-way. {task} One turn at a time: N, E, S or W, each followed by a "
-            "space. At a crossing with a landmark its name appears in brackets."
+            f"north. Some streets are missing or one-way. {task} One turn at a time: N, E, S or W. Landmarks are"
+            " named in brackets."
         )
+
+    def brief(self, level: int) -> str:
+        """The streets out of every crossing, and the landmarks."""
+        return directory(level)
 
     def pack(self, states: Sequence[Place]) -> Rows:
         """Rows (n, 4): start, goal, at, left."""

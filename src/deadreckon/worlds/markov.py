@@ -208,7 +208,7 @@ class Markov:
         """The chain in words."""
         errors = "" if self.kind == "full" else " Upper-case letters are errors."
         return (
-            f"A random text of single letters with a space after each; which letter comes next depends on the last"
+            f"A random text of single letters; which letter comes next depends on the last"
             f" {self.order} alone. Continue it as it would go on by itself, one letter at a time.{errors}"
         )
 

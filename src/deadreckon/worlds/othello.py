@@ -177,7 +177,7 @@ class Othello:
             "top. The four middle squares start as white, black above black, white. A move puts a disc on an empty "
             "square so that it encloses a straight line of the opponent's discs between itself and another disc of "
             "the mover; all discs so enclosed are flipped. Who has no such move says pass; the game ends when neither "
-            "has one. Both sides play random legal moves, each followed by a space."
+            "has one. Play both sides in turn, one move at a time; any legal move is right."
         )
 
     def pack(self, states: Sequence[Position]) -> Rows:
