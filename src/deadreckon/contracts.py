@@ -26,6 +26,7 @@ Rows = NDArray[np.int64]  # (n, w): n packed states of a world, w integers each
 Codes = NDArray[np.int64]  # (n,) or (n, k): action codes of a world; -1 = no action
 
 nan = float("nan")
+Json = Any  # what json.loads returns; never crosses a layer unvalidated
 
 
 # --- Worlds ---------------------------------------------------------------------------------------------
@@ -274,6 +275,30 @@ class Scorer(Model):
         """As `Model.session`."""
 
 
+class Journal(Protocol):
+    """What a run has asked of a remote model, and heard: kept, so that no answer is paid for twice."""
+
+    def entries(self) -> Sequence[Json]:
+        """All that was written, in order."""
+        ...
+
+    def write(self, entries: Sequence[Json], *, durable: bool) -> None:
+        """Append; durable: it survives any crash once this returns. Called from several threads."""
+        ...
+
+
+class Remote(Model):
+    """A model behind a wire: it reads prompts, its answers cost, and its promises are checked before it is measured."""
+
+    @abstractmethod
+    def connect(self, terms: Mapping[str, str], *, temperature: float, law: bool) -> Json:
+        """Check what a run at this temperature needs, complete `identity`, return the findings. BrokenContract."""
+
+    @abstractmethod
+    def remember(self, journal: Journal) -> None:
+        """Answer from this journal what it holds, and write there what is asked and heard."""
+
+
 class Privileged(Model):
     """A model that is handed the world and the state (never by text): the oracles, the instrument's test sources.
 
@@ -419,6 +444,3 @@ class Finding:
     verdict: Verdict
     because: str
     readings: tuple[Reading, ...]
-
-
-Json = Any  # what json.loads returns; never crosses a layer unvalidated

@@ -16,7 +16,7 @@ from deadreckon.seeds import Purpose, generator, hash64
 
 BEGIN, END, SYSTEM, USER, ASSISTANT = range(5)
 SPECIAL = ("<|begin|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>")
-LETTERS = tuple(string.printable[:95]) + ("\n",)
+LETTERS = (*string.printable[:95], "\n")
 PAIRS = ("the ", "and ", "in", "er", "on", "st", "re", "al")
 BYTES = 24  # tokens that are pieces of a character: each decodes to U+FFFD alone
 OUTSIDE = 1000  # ids of characters without a token of their own: OUTSIDE + code point

@@ -20,7 +20,7 @@ from deadreckon.errors import BadOption, MissingExtra, UnknownName
 from deadreckon.models.oracle import NoisyOracle, Oracle
 from deadreckon.specs import parse_spec
 
-EXTRAS = {"torch": "torch", "safetensors": "torch"}  # module: the extra that brings it
+EXTRAS = {"torch": "torch", "safetensors": "torch", "httpx2": "api"}  # module: the extra that brings it
 
 
 def _oracle(rest: str) -> Model:
@@ -55,12 +55,14 @@ ABOUT = {
     "noisy-oracle": "an oracle with known rates per step: slip=0.02,recover=0.1,slip_wrong=0.02",
     "ngram": "counts after the last symbols of a world's expert text: world=sums,level=2,order=3",
     "shipped": "small GPTs that come with the package, listed below: NAME, or NAME-s3 for training seed 3",
+    "openai": "a model behind an OpenAI-compatible server: MODEL,url=http://HOST:PORT/v1,endpoint=chat",
     "gpt": "weights made by deadreckon train: the path of a .safetensors file, or of its folder",
 }
 
 KINDS: dict[str, Callable[[str], Model]] = {
     "oracle": _oracle,
     "noisy-oracle": _noisy_oracle,
+    "openai": _from("deadreckon.models.openai", "load_openai"),
     "ngram": _from("deadreckon.models.ngram", "load_ngram"),
     "shipped": _from("deadreckon.models.weights", "load_shipped"),
     "gpt": _from("deadreckon.models.weights", "load_trained"),
@@ -79,6 +81,6 @@ def load_model(spec: str) -> Model:
         raise UnknownName("model", name, KINDS)
     if colon and not rest:
         raise BadOption(f"spec {spec!r} ends in a colon: drop it or write {name}:...")
-    if not rest and name in ("shipped", "gpt", "ngram"):
+    if not rest and name in ("shipped", "gpt", "ngram", "openai"):
         raise BadOption(f"spec {spec!r} does not say which: write {name}:...")
     return KINDS[name](rest)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,19 +21,22 @@ import numpy as np
 import polars as pl
 
 from deadreckon import __version__
-from deadreckon.contracts import BatchWorld, Key, Model, Privileged, World
+from deadreckon.contracts import BatchWorld, Json, Key, Model, Privileged, Remote, World
 from deadreckon.errors import BadOption, BadText
 from deadreckon.models import load_model
 from deadreckon.rollouts.answers import open_answers
+from deadreckon.rollouts.journal import FileJournal
 from deadreckon.rollouts.lane import run_lane
 from deadreckon.rollouts.loop import Live, Loop
 from deadreckon.rollouts.spec import RollSpec
-from deadreckon.rollouts.store import RunStore, frame_bytes
+from deadreckon.rollouts.store import RunStore, frame_bytes, write_atomic
 from deadreckon.rollouts.table import Origin, from_steps
 from deadreckon.rollouts.workers import worker_pool
 from deadreckon.scaffolds import load_scaffold
 from deadreckon.seeds import Purpose, generator, hash64
 from deadreckon.worlds import load_world
+
+CONTRACT = "contract.json"  # what a remote model's server was found to do
 
 Progress = Callable[[int, int], None]  # (rollouts done, rollouts in all)
 
@@ -96,6 +100,17 @@ class Bench:
         return [range(first, min(first + size, items)) for first in range(0, items, size)]
 
 
+def connect(bench: Bench, terms: Mapping[str, str], workers: int) -> Json:
+    """Check what a remote model's server promises before anything is measured; None for a model of this process."""
+    if not isinstance(bench.model, Remote):
+        if terms:
+            raise BadOption(f"terms are for models behind a server: {bench.model.name} runs here, leave them out")
+        return None
+    if workers > 1:
+        raise BadOption(f"workers={workers}: a server is asked from one process, use terms concurrency=N")
+    return bench.model.connect(terms, temperature=bench.spec.temperature, law=bench.spec.law)
+
+
 def takes_lane(bench: Bench) -> bool:
     """Whether the batched lane can run this spec (same bytes, faster)."""
     plain = bench.spec.scaffold == "plain"
@@ -139,18 +154,22 @@ def roll(
     *,
     batch: int = 0,
     workers: int = 1,
+    terms: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> pl.DataFrame:
     """Run a spec and return its step table; with `out`, commit each part there and resume what is committed.
 
     batch: rollouts in flight (0 = as many as the model takes); workers: processes. Neither changes a byte.
-    OtherIdentity where `out` holds another run; StoreError where it cannot be written; WorkerDied.
+    terms: limits on the requests to a remote model (`Terms`), its cap among them; they change no byte either.
+    OtherIdentity where `out` holds another run; StoreError where it cannot be written; WorkerDied; and of a remote
+    model BrokenContract, ServerRefused, CapReached: what is committed or answered is kept.
     """
     if workers < 1 or batch < 0:
         raise BadOption(
             f"workers={workers}, batch={batch}: give at least 1 worker, and a batch of at least 1 (0 = auto)"
         )
     bench = Bench.load(spec)
+    contract = connect(bench, terms or {}, workers)
     parts = bench.parts()
     size = batch or bench.model.capacity
     if out is None:
@@ -158,7 +177,11 @@ def roll(
         return pl.concat([pl.read_parquet(frames[i]) for i in range(len(parts))])
     out, facts = Path(out), identity(bench)
     resume_id = hashlib.sha256(json.dumps([bench.run, facts], sort_keys=True).encode()).hexdigest()[:16]
-    with RunStore.create_or_resume(out, {"run": bench.run, "spec": spec.json(), "identity": facts}, resume_id) as store:
+    content = {"run": bench.run, "spec": spec.json(), "identity": facts}
+    with RunStore.create_or_resume(out, content, resume_id) as store, ExitStack() as stack:
+        if isinstance(bench.model, Remote):
+            write_atomic(out / CONTRACT, json.dumps(contract, indent=1).encode() + b"\n")
+            bench.model.remember(stack.enter_context(FileJournal(out)))
         missing = {i: part for i, part in enumerate(parts) if i not in store.committed()}
         for index, data in _computed(bench, missing, size, workers, progress):
             store.commit_bytes(index, data, pl.read_parquet(data, columns=["t"]).height)
