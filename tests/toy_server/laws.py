@@ -57,9 +57,9 @@ class Law(Protocol):
 class ToyLaw:
     """softmax of Gaussian logits that a hash of the whole context draws: nothing can be guessed, all is exact."""
 
-    def __init__(self, seed: int = 0, spread: float = 2.0):
-        """`spread`: standard deviation of the logits."""
-        self.vocabulary, self.seed, self.spread = Vocabulary(), seed, spread
+    def __init__(self, seed: int = 0, spread: float = 2.0, *, pairs: bool = True):
+        """`spread`: standard deviation of the logits; `pairs`: of `Vocabulary`."""
+        self.vocabulary, self.seed, self.spread = Vocabulary(pairs=pairs), seed, spread
         self._law = lru_cache(maxsize=20_000)(self._of)
 
     def next(self, prompt: str, context: Sequence[int], written: str) -> Probs:
@@ -81,7 +81,7 @@ class WorldLaw:
     """A privileged model that answers prompts: it finds the transcript of a known item in the text and plays on.
 
     The law over actions becomes a law over characters: P(next | prefix) is the mass of the actions that go on so,
-    each ended by the world's `end`.
+    each ended by the world's `end`. Where the text holds no transcript, it is a toy.
     """
 
     def __init__(self, world: World[Any, Any], model: Privileged, level: int, items: int, seed: int = 0):
@@ -96,12 +96,13 @@ class WorldLaw:
         for opening in self._starts:
             self._heads.setdefault(opening[: self._width], []).append(opening)
         self._actions = lru_cache(maxsize=4096)(self._law)
+        self._toy = ToyLaw(seed, pairs=False)
 
     def next(self, prompt: str, context: Sequence[int], written: str) -> Probs:
         """Mass of the actions whose text goes on so."""
         state, begun = self._actions(prompt)
         if state is None:
-            return {END: 1.0}
+            return self._toy.next(prompt, context, written)
         begun += written
         mass: dict[str, float] = {}
         for text, p in state.items():
@@ -118,7 +119,7 @@ class WorldLaw:
             return None, ""
         state, begun = found
         if self.world.done(state):
-            return None, ""
+            return {}, ""
         law = self.model.law(self.world, state)
         return {self.world.write(action) + self.world.end: p for action, p in law.items()}, begun
 

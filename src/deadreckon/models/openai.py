@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from deadreckon.contracts import Ask, Journal, Json, Key, Remote, Reply, Scorer, nan
 from deadreckon.errors import BadOption
+from deadreckon.models.api.contract import LAWS
+from deadreckon.models.api.doctor import settle
 from deadreckon.models.api.memory import Forgetful, Memory
 from deadreckon.models.api.reply import Heard, Sample, Spoilt
 from deadreckon.models.api.request import Endpoint, Request
@@ -61,7 +63,7 @@ class OpenAIModel(Remote):
         self.terms = Terms()
         self.seeds, self.several = True, True  # whether the server takes a seed, and n > 1
         self.logprobs: int | None = None  # how many are asked for; None: none
-        self.logprobs_at = ""  # "pre" or "post" temperature
+        self.logprobs_at = ""  # "before" or "after" temperature
         self.sender: Sender | None = None
         self.memory: Memory | None = None
         self.pool: ThreadPoolExecutor | None = None
@@ -69,10 +71,25 @@ class OpenAIModel(Remote):
     def connect(self, terms: Mapping[str, str], *, temperature: float, law: bool) -> Json:
         """See `Remote.connect`."""
         self.terms = Terms.of(terms)
-        self.sender = self.open_sender()
+        sender = self.sender = self.open_sender()
         self.pool = ThreadPoolExecutor(self.terms.concurrency, thread_name_prefix="deadreckon-ask")
         self.remember(Forgetful())
-        return {}
+        score = law and isinstance(self, Scorer)
+        found = settle(sender, self.address.model, self.address.endpoint, temperature, score=score)
+        sender.models = frozenset({found.facts["says"]})
+        self.seeds, self.several = found.facts["seed"] == "taken", found.passed("n")
+        broken = found.failed(LAWS) or ([] if found.passed("logprobs", "meaning") else ["logprobs"])
+        if not broken:
+            self.logprobs_at = found.facts["logprobs"].partition(" ")[0]
+            self.logprobs = 0 if self.address.endpoint == "chat" else 1
+        self.identity = {
+            **self.identity,
+            "says": found.facts["says"],
+            "seeds": found.facts["seed"],
+            "samples": "n in a request" if self.several else "a request each",
+            "logprobs": f"none: {broken[0]}" if broken else f"{self.logprobs_at} temperature",
+        }
+        return found.json()
 
     def open_sender(self) -> Sender:
         """A sender of its own. BadOption."""
@@ -83,7 +100,10 @@ class OpenAIModel(Remote):
     def remember(self, journal: Journal) -> None:
         """See `Remote.remember`."""
         sender = self.ready()
+        before = sender.purse.spent
         self.memory = Memory(journal, sender.purse)
+        if before != (0, 0):
+            self.memory.back("contract", before, False)
         sender.sent, sender.back = self.memory.sent, self.memory.back
 
     def ready(self) -> Sender:
@@ -117,7 +137,7 @@ class OpenAIModel(Remote):
 
     def logp(self, sample: Sample, temperature: float) -> float:
         """Nats of the sample as drawn; nan where the server's log-probabilities are not those of the draw."""
-        same = temperature == 1.0 or (self.logprobs_at == "post" and temperature > 0.0)
+        same = temperature == 1.0 or (self.logprobs_at == "after" and temperature > 0.0)
         if self.logprobs is None or not same or not sample.tokens:
             return nan
         return sum(token.logp for token in sample.tokens)

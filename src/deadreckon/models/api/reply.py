@@ -69,6 +69,7 @@ class Heard:
     prompt_tokens: int
     tokens: int  # written
     fingerprint: str = ""
+    total: int = -1  # prompt and written, as the server adds them
 
 
 def same_model(asked: str, said: str) -> bool:
@@ -109,9 +110,8 @@ def read(request: Request, data: bytes, *, strict: bool = True) -> Heard:
         if not isinstance(choices, list):
             raise Spoilt("schema", spent=spent)
         samples = tuple(sorted((_sample(request, choice, strict=strict) for choice in choices), key=lambda s: s.index))
-        heard = Heard(
-            _text(value.get("model", "")), samples, usage[0], usage[1], _text(value.get("system_fingerprint") or "")
-        )
+        model, mark = _text(value.get("model", "")), _text(value.get("system_fingerprint") or "")
+        heard = Heard(model, samples, usage[0], usage[1], mark, _total(value.get("usage")))
     except (KeyError, TypeError, AttributeError, ValueError):
         raise Spoilt("schema", spent=spent) from None
     except Spoilt as spoilt:
@@ -137,6 +137,11 @@ def _usage(usage: Json) -> tuple[tuple[int, int], tuple[int, int] | None]:
     found = tuple(usage.get(name) for name in ("prompt_tokens", "completion_tokens"))
     both = tuple(n if isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 10**9 else -1 for n in found)
     return (both[0], both[1]), None if min(both) < 0 else (both[0], both[1])
+
+
+def _total(usage: Json) -> int:
+    total = usage.get("total_tokens") if isinstance(usage, dict) else None
+    return total if isinstance(total, int) else -1
 
 
 def _sample(request: Request, choice: Mapping[str, Json], *, strict: bool) -> Sample:
