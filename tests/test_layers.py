@@ -35,12 +35,15 @@ MAY_IMPORT = {
     "cli": SCIENCE | {"studies", "report", "explorer"},
 }
 LATE_IMPORTS = {"cli.py"}  # `deadreckon --help` must not load what a command needs
-LATE_OUTSIDE = {"vl_convert", "altair", "torch", "safetensors", "openai", "transformers"}  # an adapter's edge
+LATE_OUTSIDE = {"vl_convert", "altair", "torch", "safetensors", "transformers", "inspect_ai"}  # an adapter's edge
 MANY_PARAMETERS = {
     "seeds.py:blocks",  # the seven coordinates of a draw
     "cli.py:roll",  # the options of a command
 }
-LONG_FILES = {"contracts.py": 450}  # every noun that crosses layers, on one page
+LONG_FILES = {
+    "contracts.py": 520,  # every noun that crosses layers, on one page
+    "cli.py": 340,  # the options of every command
+}
 MOST_LINES_FUNCTION, MOST_LINES_FILE, MOST_PARAMETERS = 60, 300, 6
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -21,11 +21,15 @@ app = typer.Typer(
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C, in silence
 
-EXTRAS = {"torch": "torch", "safetensors": "torch", "altair": "plots", "vl_convert": "plots"}
+EXTRAS = {"torch": "torch", "safetensors": "torch", "altair": "plots", "vl_convert": "plots", "httpx2": "api"}
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.")]
 Workers = Annotated[int, typer.Option(help="Processes. Changes no byte of the result.")]
 Png = Annotated[bool, typer.Option(help="Write the figures as PNG too.")]
+Terms = Annotated[
+    str,
+    typer.Option(help="Limits at a server: concurrency=8,cap_tokens=1000000,price_in=0.15,price_out=0.6,cap_cost=2."),
+]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print readings as JSON.")]
 
 
@@ -109,6 +113,7 @@ def roll(
     law: Annotated[bool, typer.Option(help="Record exact masses and KL where the model can give them.")] = True,
     batch: Annotated[int, typer.Option(help="Rollouts in flight; 0 = as many as fit. Changes no byte.")] = 0,
     workers: Workers = 1,
+    terms: Terms = "",
 ) -> None:
     """Run a model on its own output and store the step table."""
     from deadreckon.contracts import OnError
@@ -135,7 +140,7 @@ def roll(
         law,
     )
     with progress_bar(f"{model} in {world}") as tell:
-        table = run(spec, out, batch=batch, workers=workers, progress=tell)
+        table = run(spec, out, batch=batch, workers=workers, terms=terms, progress=tell)
     typer.echo(f"{out}: {table['item'].n_unique()} items, {table.height} steps; next: deadreckon measure {out}")
 
 
@@ -244,6 +249,30 @@ def validate(
         report = run(out, size.value, topic, seed=seed, workers=workers, progress=tell)
     typer.echo(f"{summary(report)}\n{out / 'validation.md'}")
     if report.failures:
+        raise typer.Exit(1)
+
+
+@app.command()
+def doctor(
+    url: Annotated[str, typer.Argument(help="Base URL of an OpenAI-compatible server, e.g. http://127.0.0.1:8000/v1.")],
+    model: Annotated[str, typer.Option(help="Model, as the server names it.")],
+    key: Annotated[str, typer.Option(help="Environment variable that holds the key.")] = "",
+    json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    terms: Terms = "",
+) -> None:
+    """Check that a server does what the instruments take for granted. Exit code 1: a check fails."""
+    from rich.console import Console
+
+    from deadreckon.models.api.doctor import visit
+    from deadreckon.report.say import contract_table, contracts_json
+
+    contracts = visit(url, model, key, terms)
+    if json:
+        typer.echo(contracts_json(contracts))
+    else:
+        for contract in contracts:
+            contract_table(contract, Console())
+    if any(contract.failed(list(contract.checks)) for contract in contracts):
         raise typer.Exit(1)
 
 

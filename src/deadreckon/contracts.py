@@ -26,7 +26,6 @@ Rows = NDArray[np.int64]  # (n, w): n packed states of a world, w integers each
 Codes = NDArray[np.int64]  # (n,) or (n, k): action codes of a world; -1 = no action
 
 nan = float("nan")
-Json = Any  # what json.loads returns; never crosses a layer unvalidated
 
 
 # --- Worlds ---------------------------------------------------------------------------------------------
@@ -133,6 +132,15 @@ class FiniteWorld(World[S, A], Protocol[S, A]):
 
 
 @runtime_checkable
+class BriefedWorld(World[S, A], Protocol[S, A]):
+    """A world whose transcripts leave out something that a reader who was not trained on them has to be told."""
+
+    def brief(self, level: int) -> str:
+        """What is left out, in words: a street map."""
+        ...
+
+
+@runtime_checkable
 class BatchWorld(World[S, A], Protocol[S, A]):
     """A world that also runs on arrays: the same rules on n states at once, exactly as the scalar methods.
 
@@ -211,17 +219,25 @@ class Key:
     ask: int = 0  # which ask within the step
 
 
+class Message(NamedTuple):
+    """One message of a conversation."""
+
+    role: Literal["user", "assistant"]
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
     """One request for text: everything a model may know, as text."""
 
-    prompt: str
+    prompt: str  # the text to go on with; not read where there are messages
     key: Key
     n: int = 1  # samples
     max_tokens: int = 64
     temperature: float = 1.0  # 0 = greedy
     stop: tuple[str, ...] = ("\n",)
     purpose: Literal["act", "think"] = "act"
+    messages: tuple[Message, ...] = ()  # a conversation to answer, for a `ChatReader`; the last is the user's
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +249,7 @@ class Reply:
     entropies: tuple[float, ...]  # nats: sum over its tokens of the entropy of the law each was drawn from
     tokens: int  # sampled, over all n
     fault: str = ""  # a code: provider or machine fault; then texts are meaningless
+    answers: tuple[str, ...] = ()  # the texts as the model wrote them, where reading them changed one (prompting.py)
 
 
 class Session(Protocol):
@@ -275,28 +292,47 @@ class Scorer(Model):
         """As `Model.session`."""
 
 
-class Journal(Protocol):
-    """What a run has asked of a remote model, and heard: kept, so that no answer is paid for twice."""
+class TransparentSession(Session, Protocol):
+    """A session that also shows the model's hidden states."""
 
-    def entries(self) -> Sequence[Json]:
-        """All that was written, in order."""
+    def activations(self, asks: Sequence[Ask]) -> NDArray[np.float32]:
+        """Residual stream at the last symbol of each ask's prompt: (n, layers + 1, width), the embedding first.
+
+        nan where the prompt exceeds the context.
+        """
         ...
 
-    def write(self, entries: Sequence[Json], *, durable: bool) -> None:
-        """Append; durable: it survives any crash once this returns. Called from several threads."""
-        ...
 
+class Transparent(Model):
+    """A model whose sessions show their hidden states."""
 
-class Remote(Model):
-    """A model behind a wire: it reads prompts, its answers cost, and its promises are checked before it is measured."""
-
-    @abstractmethod
-    def connect(self, terms: Mapping[str, str], *, temperature: float, law: bool) -> Json:
-        """Check what a run at this temperature needs, complete `identity`, return the findings. BrokenContract."""
+    layers: int
+    hidden: int  # width of the residual stream
 
     @abstractmethod
-    def remember(self, journal: Journal) -> None:
-        """Answer from this journal what it holds, and write there what is asked and heard."""
+    def session(self) -> TransparentSession:
+        """As `Model.session`."""
+
+
+class Reader(Model):
+    """A model of general text: what it is asked is put into words first (prompting.py), and has to fit."""
+
+    context: float  # most tokens of prompt and answer together; inf = cannot say
+
+    @abstractmethod
+    def length(self, ask: Ask) -> int:
+        """Tokens of the ask's prompt, or of its messages with the template around them."""
+
+
+class TextReader(Reader):
+    """A reader that goes on with `Ask.prompt`."""
+
+
+class ChatReader(Reader):
+    """A reader that answers `Ask.messages` where an ask has them; the template is applied once, by the adapter.
+
+    A scored text is then a whole answer: its probability is that of the text and of ending there.
+    """
 
 
 class Privileged(Model):
@@ -316,6 +352,30 @@ class Privileged(Model):
     def session(self) -> Session:
         """Refused: the runner answers for a privileged model from `law`."""
         raise TypeError(f"{self.name} is handed states, not text: run it through deadreckon.roll")
+
+
+class Journal(Protocol):
+    """What a run has asked of a remote model, and heard: kept, so that no answer is paid for twice."""
+
+    def entries(self) -> Sequence[Json]:
+        """All that was written, in order."""
+        ...
+
+    def write(self, entries: Sequence[Json], *, durable: bool) -> None:
+        """Append; durable: it survives any crash once this returns. Called from several threads."""
+        ...
+
+
+class Remote(Model):
+    """A model behind a wire: it reads prompts, its answers cost, and its promises are checked before it is measured."""
+
+    @abstractmethod
+    def connect(self, terms: str, *, temperature: float, law: bool) -> Json:
+        """Check what a run at this temperature needs, complete `identity`, return the findings. BrokenContract."""
+
+    @abstractmethod
+    def remember(self, journal: Journal) -> None:
+        """Answer from this journal what it holds, and write there what is asked and heard."""
 
 
 # --- Scaffolds ------------------------------------------------------------------------------------------
@@ -444,3 +504,6 @@ class Finding:
     verdict: Verdict
     because: str
     readings: tuple[Reading, ...]
+
+
+Json = Any  # what json.loads returns; never crosses a layer unvalidated

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -17,7 +16,6 @@ from deadreckon.contracts import (
     FiniteWorld,
     Model,
     Privileged,
-    Remote,
     Reply,
     Scorer,
     ScorerSession,
@@ -79,13 +77,11 @@ class FromText:
     def __init__(self, world: World[Any, Any], model: Model, *, law: bool):
         """Opens a session of its own."""
         self.world, self.finite = world, isinstance(world, FiniteWorld)
-        self.rules = f"{world.rules()}\n\n" if isinstance(model, Remote) else ""
         self.scorer: ScorerSession | None = model.session() if law and isinstance(model, Scorer) else None
         self.session: Session = self.scorer or model.session()
 
     def answer(self, questions: Sequence[Question]) -> list[Answer]:
         """One answer per question."""
-        questions = [self._told(question) for question in questions]
         asks, laws = [q.ask for q in questions], [UNKNOWN] * len(questions)
         if self.scorer is None:
             return list(zip(self.session.complete(asks), laws, strict=True))
@@ -98,10 +94,6 @@ class FromText:
         for i, law in zip(acts, found, strict=True):
             laws[i] = law
         return list(zip(replies, laws, strict=True))
-
-    def _told(self, question: Question) -> Question:
-        """A model that reads prompts is told the rules first."""
-        return question._replace(ask=replace(question.ask, prompt=self.rules + question.ask.prompt))
 
     def _laws(self, scorer: ScorerSession, questions: Sequence[Question]) -> list[Law]:
         """The law over all that is allowed, each action one short text."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -100,7 +100,7 @@ class Bench:
         return [range(first, min(first + size, items)) for first in range(0, items, size)]
 
 
-def connect(bench: Bench, terms: Mapping[str, str], workers: int) -> Json:
+def connect(bench: Bench, terms: str, workers: int) -> Json:
     """Check what a remote model's server promises before anything is measured; None for a model of this process."""
     if not isinstance(bench.model, Remote):
         if terms:
@@ -154,13 +154,13 @@ def roll(
     *,
     batch: int = 0,
     workers: int = 1,
-    terms: Mapping[str, str] | None = None,
+    terms: str = "",
     progress: Progress | None = None,
 ) -> pl.DataFrame:
     """Run a spec and return its step table; with `out`, commit each part there and resume what is committed.
 
     batch: rollouts in flight (0 = as many as the model takes); workers: processes. Neither changes a byte.
-    terms: limits on the requests to a remote model (`Terms`), its cap among them; they change no byte either.
+    terms: limits on the requests to a remote model, as in "cap_tokens=100000" (`Terms`); they change no byte either.
     OtherIdentity where `out` holds another run; StoreError where it cannot be written; WorkerDied; and of a remote
     model BrokenContract, ServerRefused, CapReached: what is committed or answered is kept.
     """
@@ -169,7 +169,7 @@ def roll(
             f"workers={workers}, batch={batch}: give at least 1 worker, and a batch of at least 1 (0 = auto)"
         )
     bench = Bench.load(spec)
-    contract = connect(bench, terms or {}, workers)
+    contract = connect(bench, terms, workers)
     parts = bench.parts()
     size = batch or bench.model.capacity
     if out is None:

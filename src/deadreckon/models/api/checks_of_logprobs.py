@@ -6,12 +6,11 @@ import math
 from itertools import pairwise
 
 from deadreckon.models.api.contract import Seen, fail, judged, no, ok, unknown
-from deadreckon.models.api.probe import OTHER, PIECE, PROMPT, Probe, by_text, gap, mass
+from deadreckon.models.api.probe import OTHER, PIECE, PROMPT, WHOLE, Probe, by_text, gap, mass
 from deadreckon.models.api.reply import Spoilt, covers
 
 NEAR = 0.05  # nats: rounding, and batches in low precision
 MOST = 1.001  # of a sum of probabilities
-WHOLE = 0.99
 
 
 def logprobs(probe: Probe) -> Seen:
@@ -66,8 +65,7 @@ def count(probe: Probe) -> Seen:
     asked = probe.told or 0
     if asked == 0:
         return no("the chosen token's alone")
-    top = probe.ask(probe.request(max_tokens=1, temperature=1.0, logprobs=asked)).samples[0].tokens[0].top
-    held = mass(logp for _, logp in top)
+    top, held = probe.top_list, probe.listed
     short = len(top) < asked and held < WHOLE
     return judged(
         not short, f"{len(top)} of mass {held:.3f}", f"{asked} asked for, {len(top)} listed, of mass {held:.2f}"

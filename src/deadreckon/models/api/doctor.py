@@ -11,10 +11,12 @@ from deadreckon.models.api import checks_of_draws as draws
 from deadreckon.models.api import checks_of_logprobs as laws
 from deadreckon.models.api import checks_of_replies as replies
 from deadreckon.models.api.contract import CORE, DRAWS, LAWS, Contract, Seen, Status, fail
-from deadreckon.models.api.probe import Probe
+from deadreckon.models.api.probe import WHOLE, Probe
 from deadreckon.models.api.reply import Spoilt
 from deadreckon.models.api.request import Endpoint
 from deadreckon.models.api.sender import Sender
+from deadreckon.models.api.terms import Terms
+from deadreckon.models.api.wire import Wire
 
 Check = Callable[[Probe], Seen]
 
@@ -101,8 +103,8 @@ def _made(check: Check, probe: Probe) -> Seen:
 def _facts(probe: Probe, seen: dict[str, Seen]) -> dict[str, str]:
     """What a run takes from the contract."""
     told = probe.told
-    listed = len(probe.law) if told else 0
-    top = "no log-probabilities" if told is None else f"top-{told}" if listed >= told else "the whole law"
+    whole = told is not None and probe.listed >= WHOLE
+    top = "no log-probabilities" if told is None else "the whole law" if whole else f"top-{told}"
     meaning = seen["meaning"].saw if "meaning" in seen and seen["meaning"].status is Status.OK else ""
     return {
         "says": probe.greedy.model,
@@ -147,3 +149,13 @@ def settle(sender: Sender, model: str, endpoint: Endpoint, temperature: float, *
             f" see deadreckon doctor {sender.wire.url} --model {model}"
         )
     return found
+
+
+def visit(url: str, model: str, key: str, terms: str = "") -> list[Contract]:
+    """`doctor` by URL; `key` names the environment variable that holds one. BadOption, ServerRefused, CapReached."""
+    limits = Terms.of(terms)
+    sender = Sender(Wire(url, key, timeout=limits.timeout, most=limits.concurrency), limits)
+    try:
+        return doctor(sender, model)
+    finally:
+        sender.wire.close()

@@ -18,6 +18,7 @@ OTHER = "A list of towns by the sea, in no order:"
 TOKENS = 24
 TOPS = (1000, 100, 20, 5, 1, 0)
 DRAWS = 64
+WHOLE = 0.99  # of the mass
 
 PIECE = "\ufffd"  # in the text of a token that is part of a character
 
@@ -127,7 +128,18 @@ class Probe:
     @cached_property
     def law(self) -> LawOf:
         """The reported law of the first token at temperature 1."""
-        return self.first_law(temperature=1.0)
+        return by_text(self.top_list)
+
+    @cached_property
+    def top_list(self) -> tuple[tuple[str, float], ...]:
+        """The most likely first tokens at temperature 1, as reported."""
+        tokens = self.ask(self.request(max_tokens=1, temperature=1.0, logprobs=self.told)).samples[0].tokens
+        return tokens[0].top if tokens else ()
+
+    @property
+    def listed(self) -> float:
+        """Their mass."""
+        return mass(logp for _, logp in self.top_list)
 
     def first_tokens(self, temperature: float) -> list[Sample]:
         """Draws of one token."""

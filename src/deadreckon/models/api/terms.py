@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from deadreckon.errors import BadOption, CapReached
-from deadreckon.specs import known_only, read_option
+from deadreckon.specs import known_only, parse_spec, read_option
 
 KINDS = {
     "concurrency": (int, 1, 1024),
@@ -35,8 +34,9 @@ class Terms:
     price_out: float = 0.0
 
     @classmethod
-    def of(cls, options: Mapping[str, str]) -> Terms:
-        """From options by name. BadOption: unknown, out of range, or a cap on cost without prices."""
+    def of(cls, text: str) -> Terms:
+        """From "concurrency=8,cap_tokens=100000". BadOption: unknown, out of range, a cap on cost without prices."""
+        options = parse_spec(f"terms:{text}")[1] if text else {}
         known_only("terms", options, KINDS)
         found: dict[str, float] = {}
         for name, text in options.items():
