@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
@@ -45,6 +46,8 @@ class ToyServer:
         self.in_flight = self.most_in_flight = 0
         self.after = -1  # answer only so many requests, then refuse all
         self.tokens = 0  # prompt and completion tokens of what was answered
+        self.watch: Callable[[Body], bool] = lambda _body: False
+        self.watched = 0  # requests, answered or not, that `watch` picks
         self._lock = threading.Lock()
         toy = self
 
@@ -100,6 +103,7 @@ class ToyServer:
             self.in_flight += 1
             self.most_in_flight = max(self.most_in_flight, self.in_flight)
             crowd = self.in_flight
+            self.watched += self.watch(json.loads(raw))
         try:
             self._post(http, raw, number, crowd)
         finally:
