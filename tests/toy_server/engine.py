@@ -45,6 +45,8 @@ class Drawn:
 
 def heated(law: Probs, temperature: float) -> Probs:
     """p^(1/T), normalised; T = 0 is the limit, the first of the most likely."""
+    if temperature == 1.0:
+        return law
     if temperature <= 0.0:
         best = max(law, key=lambda i: law[i])
         return {i: float(i == best) for i in law}
@@ -57,6 +59,8 @@ def heated(law: Probs, temperature: float) -> Probs:
 
 def truncated(law: Probs, top_p: float, top_k: int) -> Probs:
     """The nucleus of mass top_p among the top_k most likely, normalised."""
+    if top_p >= 1.0 and top_k <= 0:
+        return law
     ranked = sorted(law, key=lambda i: -law[i])[: top_k if top_k > 0 else None]
     kept, mass = [], 0.0
     for i in ranked:
@@ -107,14 +111,15 @@ class Engine:
         top_p, top_k = float(body.get("top_p", 1.0)), int(body.get("top_k", 0))
         most = int(body.get("max_tokens", 16))
         most = {True: most + 1, False: most}[bad("one_token_more")]
-        most = 40 if bad("max_tokens_ignored") else most
+        most = max(most, 8) if bad("max_tokens_ignored") else most
         rng = self._rng(prompt, context, body, index)
         out, stops = Drawn(), self._stops(body)
         context = list(context)[-60:] if bad("prompt_truncated") else list(context)
         for _ in range(most):
             law = self.law.next(prompt, [*context, *out.ids], out.text)
             if bad("batch_drift") and crowd > 1:
-                law = heated({i: p * (1.0 + 0.5 * rng.random()) for i, p in law.items()}, 1.0)
+                drift = {i: p * (1.0 + 0.5 * rng.random()) for i, p in law.items()}
+                law = {i: p / sum(drift.values()) for i, p in drift.items()}
             hot = heated(law, temperature)
             cut = truncated(hot, 0.5 if bad("top_p_forced") else top_p, top_k)
             token = rng.choices(list(cut), list(cut.values()))[0]

@@ -6,9 +6,10 @@ import math
 import random
 import re
 import string
+import struct
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from hashlib import blake2b
+from hashlib import blake2b, shake_256
 from typing import Any, Protocol
 
 from deadreckon.contracts import Privileged, World
@@ -18,7 +19,7 @@ BEGIN, END, SYSTEM, USER, ASSISTANT = range(5)
 SPECIAL = ("<|begin|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>")
 LETTERS = (*string.printable[:95], "\n")
 PAIRS = ("the ", "and ", "in", "er", "on", "st", "re", "al")
-BYTES = 24  # tokens that are pieces of a character: each decodes to U+FFFD alone
+BYTES = 6  # tokens that are pieces of a character: each decodes to U+FFFD alone
 OUTSIDE = 1000  # ids of characters without a token of their own: OUTSIDE + code point
 
 Probs = dict[int, float]  # token id: probability, in the order it is sampled
@@ -55,26 +56,24 @@ class Law(Protocol):
 
 
 class ToyLaw:
-    """softmax of Gaussian logits that a hash of the whole context draws: nothing can be guessed, all is exact."""
+    """softmax of uniform logits that a hash of the whole context draws: nothing can be guessed, all is exact."""
 
-    def __init__(self, seed: int = 0, spread: float = 2.0, *, pairs: bool = True):
-        """`spread`: standard deviation of the logits; `pairs`: of `Vocabulary`."""
+    def __init__(self, seed: int = 0, spread: float = 3.5, *, pairs: bool = True):
+        """Logits lie in -spread ... spread; `pairs`: of `Vocabulary`."""
         self.vocabulary, self.seed, self.spread = Vocabulary(pairs=pairs), seed, spread
         self._law = lru_cache(maxsize=20_000)(self._of)
 
     def next(self, prompt: str, context: Sequence[int], written: str) -> Probs:
         """Depends on `context` alone."""
-        return self._law(blake2b(repr((self.seed, tuple(context))).encode(), digest_size=8).digest())
+        return self._law(repr((self.seed, tuple(context))).encode())
 
     def _of(self, name: bytes) -> Probs:
-        rng = random.Random(name)
-        logits = [rng.gauss(0.0, self.spread) for _ in self.vocabulary.texts]
-        logits[END] = -2.0
-        can = [i for i in range(len(logits)) if i == END or i > ASSISTANT]
-        top = max(logits[i] for i in can)
-        weights = [math.exp(logits[i] - top) for i in can]
-        total = sum(weights)
-        return {i: w / total for i, w in zip(can, weights, strict=True)}
+        count = len(self.vocabulary.texts)
+        words = struct.unpack(f"<{count}H", shake_256(name).digest(2 * count))
+        weights = {i: math.exp(self.spread * (words[i] / 32767.5 - 1.0)) for i in range(count) if i > ASSISTANT}
+        weights[END] = 0.1
+        total = sum(weights.values())
+        return {i: w / total for i, w in weights.items()}
 
 
 class WorldLaw:

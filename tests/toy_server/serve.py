@@ -45,6 +45,8 @@ class ToyServer:
         self.faulted: Counter[str] = Counter()
         self.in_flight = self.most_in_flight = 0
         self.after = -1  # answer only so many requests, then refuse all
+        self.plan: dict[int, str] = {}  # what befalls which request, by its number
+        self.pause_s = 0.0  # before each answer
         self.tokens = 0  # prompt and completion tokens of what was answered
         self.watch: Callable[[Body], bool] = lambda _body: False
         self.watched = 0  # requests, answered or not, that `watch` picks
@@ -113,8 +115,7 @@ class ToyServer:
     def _post(self, http: BaseHTTPRequestHandler, raw: bytes, number: int, crowd: int) -> None:
         rng = rng_of("fault", number)
         kind = rng.choice(self.kinds) if rng.random() < self.faults else ""
-        if 0 <= self.after <= number:
-            kind = "503"
+        kind = "503" if 0 <= self.after <= number else self.plan.get(number, kind)
         if kind:
             with self._lock:
                 self.faulted[kind] += 1
@@ -123,8 +124,7 @@ class ToyServer:
         chat = http.path == "/v1/chat/completions"
         if not chat and (http.path != "/v1/completions" or not self.manners.completions):
             return send(http, 404, {"error": {"message": f"no {http.path}"}})
-        if self.manners.bad("batch_drift"):
-            time.sleep(0.01)
+        time.sleep(0.01 if self.manners.bad("batch_drift") else self.pause_s)
         try:
             body: Body = json.loads(raw)
             reply = answer(self.engine, MODEL, body, crowd, chat=chat)
@@ -189,6 +189,7 @@ def spoil(toy: ToyServer, http: BaseHTTPRequestHandler, kind: str, reply: Body) 
         http.send_response(200)
         http.send_header("Content-Type", "application/json")
         http.send_header("Content-Length", str(len(half) if kind == "cut_json" else len(data)))
+        http.send_header("Connection", "close")
         http.end_headers()
         http.wfile.write(half)
         if kind == "slow_bytes":

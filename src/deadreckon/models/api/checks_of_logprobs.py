@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 
 from deadreckon.models.api.contract import Seen, fail, judged, no, ok, unknown
 from deadreckon.models.api.probe import OTHER, PIECE, PROMPT, WHOLE, Probe, by_text, gap, mass
-from deadreckon.models.api.reply import Spoilt, covers
+from deadreckon.models.api.reply import Spoilt, Token, covers
 
 NEAR = 0.05  # nats: rounding, and batches in low precision
 MOST = 1.001  # of a sum of probabilities
@@ -124,14 +126,30 @@ def echo_aligned(probe: Probe) -> Seen:
     """A token has the same log-probability written by the model and echoed to it, and another after another prompt."""
     if echo(probe).status.value != "ok":
         return no("no echo")
-    written = probe.ask(probe.request(max_tokens=6, logprobs=1)).samples[0].tokens
-    text = "".join(token.text for token in written)
-    told = probe.ask(probe.request(PROMPT + text, max_tokens=1, logprobs=1, echo=True)).samples[0].tokens[:-1]
-    if not written or [t.text for t in told[-len(written) :]] != [t.text for t in written]:
-        return unknown("the text is cut into other tokens when it is echoed")
-    apart = max(abs(a.logp - b.logp) for a, b in zip(written, told[-len(written) :], strict=True))
+    for text, written in _written(probe):
+        told = _echoed(probe, PROMPT + text)[-len(written) :]
+        if [t.text for t in told] == [t.text for t in written]:
+            break
+    else:
+        return unknown("texts are cut into other tokens when they are echoed")
+    apart = max(abs(a.logp - b.logp) for a, b in zip(written, told, strict=True))
     if not apart <= NEAR:
         return fail(f"the same tokens differ by {apart:.2f} nats when echoed: shifted, or of another law")
-    other = probe.ask(probe.request(OTHER + text, max_tokens=1, logprobs=1, echo=True)).samples[0].tokens[:-1]
-    same = [t.logp for t in other[-len(written) :]] == [t.logp for t in told[-len(written) :]]
+    other = [t.logp for t in _echoed(probe, OTHER + text)[-len(written) :]]
+    same = other == [t.logp for t in told]
     return judged(not same, f"{len(written)} tokens agree", "echoed log-probabilities do not depend on the prompt")
+
+
+def _written(probe: Probe) -> Iterator[tuple[str, tuple[Token, ...]]]:
+    """Some short texts of the model's own after the prompt."""
+    few = probe.request(max_tokens=4, logprobs=1)
+    for i in range(-1, 8):
+        drawn = few if i < 0 else replace(few, temperature=1.0, seed=probe.seed(200 + i))
+        tokens = probe.ask(drawn).samples[0].tokens
+        if tokens and not any(PIECE in t.text or t.text.startswith("<") for t in tokens):
+            yield "".join(t.text for t in tokens), tokens
+
+
+def _echoed(probe: Probe, text: str) -> tuple[Token, ...]:
+    """The text's tokens, echoed."""
+    return probe.ask(probe.request(text, max_tokens=1, logprobs=1, echo=True)).samples[0].tokens[:-1]

@@ -17,7 +17,6 @@ PROMPT = "Some words and letters, none twice: river, q, stone, 7, lamp, x,"
 OTHER = "A list of towns by the sea, in no order:"
 TOKENS = 24
 TOPS = (1000, 100, 20, 5, 1, 0)
-DRAWS = 64
 WHOLE = 0.99  # of the mass
 
 PIECE = "\ufffd"  # in the text of a token that is part of a character
@@ -141,14 +140,13 @@ class Probe:
         """Their mass."""
         return mass(logp for _, logp in self.top_list)
 
-    def first_tokens(self, temperature: float) -> list[Sample]:
-        """Draws of one token."""
-        if temperature in self._drawn:
-            return self._drawn[temperature]
+    def first_tokens(self, temperature: float, count: int) -> list[Sample]:
+        """The first `count` draws of one token."""
+        drawn = self._drawn.setdefault(temperature, [])
         base = self.request(max_tokens=1, temperature=temperature, logprobs=0 if self.endpoint == "chat" else 1)
-        some = [replace(base, seed=self.seed(100 + i)) for i in range(DRAWS)]
-        self._drawn[temperature] = [heard.samples[0] for heard in self.ask_all(some)]
-        return self._drawn[temperature]
+        some = [replace(base, seed=self.seed(100 + i)) for i in range(len(drawn), count)]
+        drawn += [heard.samples[0] for heard in self.ask_all(some)]
+        return drawn[:count]
 
 
 def by_text(top: Sequence[tuple[str, float]]) -> LawOf:

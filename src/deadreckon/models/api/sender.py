@@ -54,12 +54,23 @@ class Sender:
                 last = spoilt
             if attempt + 1 < self.terms.attempts:
                 self.closing.wait(random.uniform(0.0, min(LONGEST_WAIT_S, self.terms.backoff * 2.0**attempt)))
-        if last.code.startswith(DOWN) and self._last_well < first and not self.wire.answers():
+        if last.code.startswith(DOWN) and self._last_well < first and self._gone(request):
             raise ServerRefused(
                 f"{self.wire.url} has not answered {self.terms.attempts} attempts in {time.monotonic() - first:.0f} s"
                 f" ({last.code}): start it again; the same command resumes"
             )
         raise last
+
+    def _gone(self, request: Request) -> bool:
+        """Whether even the shortest request gets no answer: then it is not this one's fault."""
+        chat = request.endpoint == "chat"
+        least = Request(request.model, request.endpoint, (("user", "a"),) if chat else (), "" if chat else "a", 1)
+        try:
+            heard = self._once(least, "least", strict=False)
+        except Spoilt as spoilt:
+            return spoilt.code.startswith(DOWN)
+        self.back("least", (heard.prompt_tokens, heard.tokens), False)
+        return False
 
     def _once(self, request: Request, key: str, *, strict: bool) -> Heard:
         with self.throttle.slot() as sent:

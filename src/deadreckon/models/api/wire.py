@@ -93,13 +93,6 @@ class Wire:
             return [str(model["id"]) for model in read_object(body)["data"]]
         return []
 
-    def answers(self) -> bool:
-        """Whether anything answers there at all."""
-        try:
-            return self._exchange("GET", "/models", None)[0] < 500
-        except Spoilt:
-            return False
-
     def _exchange(self, method: str, path: str, data: bytes | None) -> tuple[int, dict[str, str], bytes]:
         """(status, headers, body). Spoilt: no reply, or only part of one."""
         end = time.monotonic() + self.timeout
