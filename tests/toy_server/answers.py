@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from toy_server.engine import Body, Drawn, Engine
-from toy_server.laws import BEGIN, Probs
+from toy_server.laws import BEGIN, Probs, told
 
 
 class Refusal(Exception):
@@ -30,7 +30,7 @@ def answer(engine: Engine, model: str, body: Body, crowd: int, *, chat: bool) ->
         raise Refusal(400, "seed is not supported")
     k = _asked(engine, body, chat=chat)
     if chat:
-        prompt = str(body["messages"][-1]["content"])
+        prompt = told(body["messages"], engine.law.end)
         context = engine.template(body["messages"])
     else:
         prompt, context = _prompt(engine, body)

@@ -20,6 +20,7 @@ SPECIAL = ("<|begin|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>")
 LETTERS = (*string.printable[:95], "\n")
 PAIRS = ("the ", "and ", "in", "er", "on", "st", "re", "al")
 BYTES = 6  # tokens that are pieces of a character: each decodes to U+FFFD alone
+GO = "Go on."  # what a user says who has nothing to say
 OUTSIDE = 1000  # ids of characters without a token of their own: OUTSIDE + code point
 
 Probs = dict[int, float]  # token id: probability, in the order it is sampled
@@ -49,14 +50,26 @@ class Law(Protocol):
     """A next-token law."""
 
     vocabulary: Vocabulary
+    end: str  # of each of its own answers, where a conversation is read as one text
 
     def next(self, prompt: str, context: Sequence[int], written: str) -> Probs:
         """Law of the next token: `prompt` is the user's text, `context` all ids so far, `written` its own text."""
         ...
 
 
+def told(messages: Sequence[Mapping[str, str]], end: str = "") -> str:
+    """A conversation as one text: the model's own earlier answers are actions, each ended by `end`."""
+    parts = []
+    for message in messages:
+        text = "" if message["content"] == GO else message["content"]
+        parts.append(text + end if message["role"] == "assistant" else text)
+    return "".join(parts)
+
+
 class ToyLaw:
     """softmax of uniform logits that a hash of the whole context draws: nothing can be guessed, all is exact."""
+
+    end = ""
 
     def __init__(self, seed: int = 0, spread: float = 3.5, *, pairs: bool = True):
         """Logits lie in -spread ... spread; `pairs`: of `Vocabulary`."""
@@ -85,7 +98,7 @@ class WorldLaw:
 
     def __init__(self, world: World[Any, Any], model: Privileged, level: int, items: int, seed: int = 0):
         """Knows the first `items` items of runs of this seed."""
-        self.vocabulary, self.world, self.model = Vocabulary(pairs=False), world, model
+        self.vocabulary, self.world, self.model, self.end = Vocabulary(pairs=False), world, model, world.end
         self._starts: dict[str, Any] = {}
         for item in range(items):
             state = world.start(level, generator(seed, hash64(world.name, level, item), Purpose.START))
