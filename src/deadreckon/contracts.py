@@ -377,6 +377,10 @@ class Remote(Model):
     def remember(self, journal: Journal) -> None:
         """Answer from this journal what it holds, and write there what is asked and heard."""
 
+    @abstractmethod
+    def watch(self, note: Callable[[str], None]) -> None:
+        """Say now and then, in a line, how the asking goes: rate, tokens, cost, faults by code."""
+
 
 # --- Scaffolds ------------------------------------------------------------------------------------------
 

@@ -245,7 +245,7 @@ def test_a_torn_line_is_cut_off_and_damage_is_refused(tmp_path: Path) -> None:
         (",url=http://user:pw@h/v1", "holds a name, password or query"),
         (",url=http://h/v1?key=x", "holds a name, password or query"),
         (",url=ftp://h", "give http://HOST:PORT/v1"),
-        (",key=NO_SUCH_VARIABLE", "that environment variable is not set"),
+        (",key=NO_SUCH_VARIABLE", "names an environment variable that is not set"),
         (",endpoint=responses", "choose from chat, completions"),
         (",score=yes", "add endpoint=completions"),
         (",top=5", "has no option 'top'"),

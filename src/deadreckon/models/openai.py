@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import cast
 
@@ -78,6 +78,10 @@ class OpenAIModel(Remote, Reader):
         if before != (0, 0):
             memory.back("contract", before, False)
         line.sender.sent, line.sender.back = memory.sent, memory.back
+
+    def watch(self, note: Callable[[str], None]) -> None:
+        """See `Remote.watch`."""
+        self.connected().note = note
 
     def connected(self) -> Line:
         """The line to the server; with the default terms where `connect` was not called."""

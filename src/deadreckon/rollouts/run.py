@@ -28,6 +28,7 @@ from deadreckon.rollouts.answers import open_answers
 from deadreckon.rollouts.journal import FileJournal
 from deadreckon.rollouts.lane import run_lane
 from deadreckon.rollouts.loop import Live, Loop
+from deadreckon.rollouts.progress import Bar
 from deadreckon.rollouts.spec import RollSpec
 from deadreckon.rollouts.store import RunStore, frame_bytes, write_atomic
 from deadreckon.rollouts.table import Origin, from_steps
@@ -170,6 +171,8 @@ def roll(
         )
     bench = Bench.load(spec)
     contract = connect(bench, terms, workers)
+    if isinstance(bench.model, Remote) and isinstance(progress, Bar):
+        bench.model.watch(progress.note)
     parts = bench.parts()
     size = batch or bench.model.capacity
     if out is None:

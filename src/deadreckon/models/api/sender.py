@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 
 from deadreckon.errors import ServerRefused
@@ -40,6 +41,8 @@ class Sender:
         self.sent: Log = quiet  # before each attempt
         self.back: Log = quiet  # after an attempt without an answer
         self.models: frozenset[str] = frozenset()  # what the server calls the model; empty: not checked
+        self.spoilt: Counter[str] = Counter()  # attempts without an answer, by code
+        self.begun = time.monotonic()
         self._last_well = 0.0
 
     def send(self, request: Request, key: str = "", *, strict: bool = True) -> Heard:
@@ -60,6 +63,13 @@ class Sender:
                 f" ({last.code}): start it again; the same command resumes"
             )
         raise last
+
+    def news(self) -> str:
+        """How the asking goes, in a line."""
+        purse, rate = self.purse, self.purse.answers / max(time.monotonic() - self.begun, 1e-9)
+        cost = f", cost {purse.cost:.4g}" if self.terms.price_in or self.terms.price_out else ""
+        faults = "".join(f", {code} {n}" for code, n in self.spoilt.most_common(4))
+        return f"{purse.answers} answers, {rate:.1f}/s, {purse.tokens} tokens{cost}{faults}"
 
     def _gone(self, request: Request) -> bool:
         """Whether even the shortest request gets no answer: then it is not this one's fault."""
@@ -85,14 +95,15 @@ class Sender:
                     answered = False
                     raise Spoilt("model", spent=spent)
             except Spoilt as spoilt:
+                self.spoilt[spoilt.code] += 1
                 if spoilt.billed:
                     spent, perhaps = spoilt.spent, True
                 if spoilt.wait > 0.0 or spoilt.code in CROWDED:
                     self.throttle.too_much(sent, spoilt.wait)
                 raise
             finally:
-                if spent is not None and min(spent) < 0:
-                    spent = None  # a server that does not say what it used
+                if spent is not None and not (spent[0] >= 0 and 0 <= spent[1] <= held[1]):
+                    spent = None  # a server that does not say what it used, or says what cannot be
                 self.purse.settle(held, spent, perhaps=perhaps)
                 if not answered:
                     self.back(key, held if spent is None else spent, perhaps)

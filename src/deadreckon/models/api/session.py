@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import cast
@@ -71,6 +71,7 @@ class Line:
     sender: Sender
     memory: Memory
     pool: ThreadPoolExecutor
+    note: Callable[[str], None] = lambda _text: None
 
 
 def seed_of(key: Key, sample: int) -> int:
@@ -154,6 +155,7 @@ def ask_all(line: Line, jobs: Sequence[Job], heat: Sequence[float], echoed: Sequ
                 if spent is not None:
                     kept.append((jobs[i].name, cast(Reply, replies[i]), spent))
             memory.keep(kept)
+            line.note(sender.news())
     finally:
         _let_go(line, jobs, heat, running)
     return [

@@ -54,7 +54,9 @@ class Wire:
         self.key_name = key_name(self.url, name)
         key = os.environ.get(self.key_name, "")
         if name and not key:
-            raise BadOption(f"key={name}: that environment variable is not set, export it first")
+            raise BadOption(
+                "key= names an environment variable that is not set: give its name, not the key, and export it"
+            )
         if key and not (key.isascii() and key.isprintable() and " " not in key):
             raise BadOption(f"{self.key_name} holds characters that no key has: check how it was set")
         host = urlsplit(self.url).hostname or ""
