@@ -54,7 +54,8 @@ class Memory:
         return self._known.get(key)
 
     def keep(self, answers: Sequence[tuple[str, Reply, Tokens]]) -> None:
-        """Store (key, answer, tokens spent); durable when this returns."""
+        """Store (key, answer, tokens spent), what is stored already apart; durable when this returns."""
+        answers = [answer for answer in answers if answer[0] not in self._known]
         self.journal.write([_written(*answer) for answer in answers], durable=True)
         self._known.update({key: reply for key, reply, _ in answers})
 

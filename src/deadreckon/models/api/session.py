@@ -145,35 +145,36 @@ def ask_all(line: Line, jobs: Sequence[Job], heat: Sequence[float], echoed: Sequ
     running: dict[Future[Heard], int] = {
         pool.submit(sender.send, jobs[i].request, jobs[i].name): i for i in sorted(first.values())
     }
+    past = dict(enumerate(echoed))
     try:
         while running:
             done = wait(running, return_when=FIRST_COMPLETED).done
-            heard = [(running.pop(future), future) for future in done]
             kept = []
-            for i, future in heard:
-                replies[i], spent = outcome(line, future, heat[jobs[i].ask], echoed[i] if echoed else None)
+            for future in done:
+                i = running[future]
+                replies[i], spent = outcome(line, future, heat[jobs[i].ask], past.get(i))
                 if spent is not None:
                     kept.append((jobs[i].name, cast(Reply, replies[i]), spent))
             memory.keep(kept)
+            for future in done:
+                del running[future]
             line.note(sender.news())
     finally:
-        _let_go(line, jobs, heat, running)
-    return [
-        cast(Reply, replies[first.get(job.name, i)] if replies[i] is None else replies[i]) for i, job in enumerate(jobs)
-    ]
+        if running:
+            sender.closing.set()
+            late = let_go(running)
+            answers = [(jobs[i].name, *outcome(line, f, heat[jobs[i].ask], past.get(i))) for f, i in late.items()]
+            memory.keep([(name, reply, spent) for name, reply, spent in answers if spent is not None])
+    found = [replies[first.get(job.name, i)] if replies[i] is None else replies[i] for i, job in enumerate(jobs)]
+    return cast(list[Reply], found)
 
 
-def _let_go(line: Line, jobs: Sequence[Job], heat: Sequence[float], running: dict[Future[Heard], int]) -> None:
-    """Where the run stops here: begin nothing, but keep the answers that are still under way."""
-    if not running:
-        return
-    line.sender.closing.set()
+def let_go(running: dict[Future[Heard], int]) -> dict[Future[Heard], int]:
+    """Begin nothing more, wait for what is under way, and give what was answered."""
     for future in running:
         future.cancel()
     wait(running)
-    late = [(jobs[i], future) for future, i in running.items() if not future.cancelled() and future.exception() is None]
-    replies = [(job.name, *outcome(line, future, heat[job.ask], None)) for job, future in late if not job.request.echo]
-    line.memory.keep([(name, reply, spent) for name, reply, spent in replies if spent is not None])
+    return {f: i for f, i in running.items() if not f.cancelled() and f.exception() is None}
 
 
 def outcome(
