@@ -381,6 +381,10 @@ class Remote(Model):
     def watch(self, note: Callable[[str], None]) -> None:
         """Say now and then, in a line, how the asking goes: rate, tokens, cost, faults by code."""
 
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of its connections; `connect` makes new ones."""
+
 
 # --- Scaffolds ------------------------------------------------------------------------------------------
 

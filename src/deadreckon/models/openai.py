@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import cast
 
 from deadreckon.contracts import Ask, ChatReader, Journal, Json, Reader, Remote, Scorer, TextReader
@@ -52,9 +53,13 @@ class OpenAIModel(Remote, Reader):
     def connect(self, terms: str, *, temperature: float, law: bool) -> Json:
         """See `Remote.connect`."""
         where, limits = self.address, Terms.of(terms)
-        sender = Sender(Wire(where.url, where.key, timeout=limits.timeout, most=limits.concurrency), limits)
+        wire = Wire(where.url, where.key, timeout=limits.timeout, most=limits.concurrency)
+        sender = Sender(wire, limits)
         score = law and isinstance(self, Scorer)
-        found = settle(sender, where.model, where.endpoint, temperature, score=score)
+        with ExitStack() as stack:
+            stack.callback(wire.close)
+            found = settle(sender, where.model, where.endpoint, temperature, score=score)
+            stack.pop_all()
         sender.models = frozenset({found.facts["says"]})
         broken = found.failed(LAWS) or ([] if found.passed("logprobs", "meaning") else ["logprobs"])
         seeds, several = found.facts["seed"] == "taken", found.passed("n")
@@ -82,6 +87,13 @@ class OpenAIModel(Remote, Reader):
     def watch(self, note: Callable[[str], None]) -> None:
         """See `Remote.watch`."""
         self.connected().note = note
+
+    def close(self) -> None:
+        """See `Remote.close`."""
+        if self.line is not None:
+            self.line.pool.shutdown(wait=False, cancel_futures=True)
+            self.line.sender.wire.close()
+            self.line = None
 
     def connected(self) -> Line:
         """The line to the server; with the default terms where `connect` was not called."""

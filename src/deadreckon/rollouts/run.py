@@ -40,6 +40,7 @@ from deadreckon.worlds import load_world
 CONTRACT = "contract.json"  # what a remote model's server was found to do
 
 Progress = Callable[[int, int], None]  # (rollouts done, rollouts in all)
+Computed = Callable[[dict[int, range]], Iterator[tuple[int, bytes]]]  # parts -> the bytes of each
 
 
 @dataclass(frozen=True)
@@ -170,23 +171,31 @@ def roll(
             f"workers={workers}, batch={batch}: give at least 1 worker, and a batch of at least 1 (0 = auto)"
         )
     bench = Bench.load(spec)
-    contract = connect(bench, terms, workers)
-    if isinstance(bench.model, Remote) and isinstance(progress, Bar):
-        bench.model.watch(progress.note)
-    parts = bench.parts()
     size = batch or bench.model.capacity
-    if out is None:
-        frames = dict(_computed(bench, dict(enumerate(parts)), size, workers, progress))
-        return pl.concat([pl.read_parquet(frames[i]) for i in range(len(parts))])
-    out, facts = Path(out), identity(bench)
+    with ExitStack() as stack:
+        if isinstance(bench.model, Remote):
+            stack.callback(bench.model.close)
+        contract = connect(bench, terms, workers)
+        if isinstance(bench.model, Remote) and isinstance(progress, Bar):
+            bench.model.watch(progress.note)
+        computed = partial(_computed, bench, batch=size, workers=workers, progress=progress)
+        if out is not None:
+            return _stored(bench, Path(out), contract, computed)
+        frames = dict(computed(dict(enumerate(bench.parts()))))
+        return pl.concat([pl.read_parquet(frames[i]) for i in sorted(frames)])
+
+
+def _stored(bench: Bench, out: Path, contract: Json, computed: Computed) -> pl.DataFrame:
+    """Compute and commit what the folder lacks; all of it."""
+    facts, spec = identity(bench), bench.spec
     resume_id = hashlib.sha256(json.dumps([bench.run, facts], sort_keys=True).encode()).hexdigest()[:16]
     content = {"run": bench.run, "spec": spec.json(), "identity": facts}
     with RunStore.create_or_resume(out, content, resume_id) as store, ExitStack() as stack:
         if isinstance(bench.model, Remote):
             write_atomic(out / CONTRACT, json.dumps(contract, indent=1).encode() + b"\n")
             bench.model.remember(stack.enter_context(FileJournal(out)))
-        missing = {i: part for i, part in enumerate(parts) if i not in store.committed()}
-        for index, data in _computed(bench, missing, size, workers, progress):
+        missing = {i: part for i, part in enumerate(bench.parts()) if i not in store.committed()}
+        for index, data in computed(missing):
             store.commit_bytes(index, data, pl.read_parquet(data, columns=["t"]).height)
         return store.read()
 
