@@ -23,11 +23,22 @@ app = typer.Typer(
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C, in silence
 
-EXTRAS = {"torch": "torch", "safetensors": "torch", "transformers": "hf", "altair": "plots", "vl_convert": "plots"}
+EXTRAS = {
+    "torch": "torch",
+    "safetensors": "torch",
+    "transformers": "hf",
+    "altair": "plots",
+    "vl_convert": "plots",
+    "httpx2": "api",
+}
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.")]
 Workers = Annotated[int, typer.Option(help="Processes. Changes no byte of the result.")]
 Png = Annotated[bool, typer.Option(help="Write the figures as PNG too.")]
+Terms = Annotated[
+    str,
+    typer.Option(help="Limits at a server: concurrency=8,cap_tokens=1000000,price_in=0.15,price_out=0.6,cap_cost=2."),
+]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print readings as JSON.")]
 
 
@@ -116,6 +127,7 @@ def roll(
     ),
     batch: Annotated[int, typer.Option(help="Rollouts in flight; 0 = as many as fit. Changes no byte.")] = 0,
     workers: Workers = 1,
+    terms: Terms = "",
 ) -> None:
     """Run a model on its own output and store the step table."""
     from deadreckon.contracts import OnError
@@ -143,7 +155,7 @@ def roll(
         prompt=prompt,
     )
     with progress_bar(f"{model} in {world}") as tell:
-        table = run(spec, out, batch=batch, workers=workers, progress=tell)
+        table = run(spec, out, batch=batch, workers=workers, terms=terms, progress=tell)
     typer.echo(f"{out}: {table['item'].n_unique()} items, {table.height} steps; next: deadreckon measure {out}")
 
 
@@ -272,6 +284,30 @@ def bench(
         measured.keep(figures, baseline)
     elif baseline and (lines := measured.lost(figures, baseline)):
         _warn("; ".join(lines))
+        raise typer.Exit(1)
+
+
+@app.command()
+def doctor(
+    url: Annotated[str, typer.Argument(help="Base URL of an OpenAI-compatible server, e.g. http://127.0.0.1:8000/v1.")],
+    model: Annotated[str, typer.Option(help="Model, as the server names it.")],
+    key: Annotated[str, typer.Option(help="Environment variable that holds the key.")] = "",
+    json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    terms: Terms = "",
+) -> None:
+    """Check that a server does what the instruments take for granted. Exit code 1: a check fails."""
+    from rich.console import Console
+
+    from deadreckon.models.api.doctor import visit
+    from deadreckon.report.say import contract_table, contracts_json
+
+    contracts = visit(url, model, key, terms)
+    if json:
+        typer.echo(contracts_json(contracts))
+    else:
+        for contract in contracts:
+            contract_table(contract, Console())
+    if any(contract.failed(list(contract.checks)) for contract in contracts):
         raise typer.Exit(1)
 
 

@@ -363,6 +363,38 @@ class Privileged(Model):
         raise TypeError(f"{self.name} is handed states, not text: run it through deadreckon.roll")
 
 
+class Journal(Protocol):
+    """What a run has asked of a remote model, and heard: kept, so that no answer is paid for twice."""
+
+    def entries(self) -> Sequence[Json]:
+        """All that was written, in order."""
+        ...
+
+    def write(self, entries: Sequence[Json], *, durable: bool) -> None:
+        """Append; durable: it survives any crash once this returns. Called from several threads."""
+        ...
+
+
+class Remote(Model):
+    """A model behind a wire: it reads prompts, its answers cost, and its promises are checked before it is measured."""
+
+    @abstractmethod
+    def connect(self, terms: str, *, temperature: float, law: bool) -> Json:
+        """Check what a run at this temperature needs, complete `identity`, return the findings. BrokenContract."""
+
+    @abstractmethod
+    def remember(self, journal: Journal) -> None:
+        """Answer from this journal what it holds, and write there what is asked and heard."""
+
+    @abstractmethod
+    def watch(self, note: Callable[[str], None]) -> None:
+        """Say now and then, in a line, how the asking goes: rate, tokens, cost, faults by code."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of its connections; `connect` makes new ones."""
+
+
 # --- Scaffolds ------------------------------------------------------------------------------------------
 
 

@@ -87,3 +87,15 @@ class NotEstimable(DeadreckonError):
 
 class BadLog(DeadreckonError):
     """A log cannot be read: which file and place, what stands there, what to do."""
+
+
+class ServerRefused(DeadreckonError):
+    """A server cannot be reached, or will not answer any request of this run; what was answered is kept."""
+
+
+class CapReached(DeadreckonError):
+    """The next request might cost more than a cap allows; what was answered is kept."""
+
+
+class BrokenContract(DeadreckonError):
+    """A server does not do what an instrument needs: which check, what was seen."""

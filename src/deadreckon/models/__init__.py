@@ -23,7 +23,12 @@ from deadreckon.models.engines import load_shipped, load_trained
 from deadreckon.models.oracle import NoisyOracle, Oracle
 from deadreckon.specs import parse_spec
 
-EXTRAS = {"torch": "torch", "safetensors": "torch", "transformers": "hf"}  # module: the extra that brings it
+EXTRAS = {  # module: the extra that brings it
+    "torch": "torch",
+    "safetensors": "torch",
+    "transformers": "hf",
+    "httpx2": "api",
+}
 
 
 def _oracle(rest: str) -> Model:
@@ -58,6 +63,7 @@ ABOUT = {
     "noisy-oracle": "an oracle with known rates per step: slip=0.02,recover=0.1,slip_wrong=0.02",
     "ngram": "counts after the last symbols of a world's expert text: world=sums,level=2,order=3",
     "shipped": "small GPTs that come with the package, listed below: NAME, or NAME-s3 for training seed 3",
+    "openai": "a model behind an OpenAI-compatible server: MODEL,url=http://HOST:PORT/v1,endpoint=chat",
     "gpt": "weights made by deadreckon train: the path of a .safetensors file, or of its folder",
     "hf": "a checkpoint of transformers, a folder or a name of the hub: hf:PATH[,dtype=bfloat16,device=cuda,rows=16]",
 }
@@ -65,6 +71,7 @@ ABOUT = {
 KINDS: dict[str, Callable[[str], Model]] = {
     "oracle": _oracle,
     "noisy-oracle": _noisy_oracle,
+    "openai": _from("deadreckon.models.openai", "load_openai"),
     "ngram": _from("deadreckon.models.ngram", "load_ngram"),
     "shipped": load_shipped,
     "gpt": load_trained,
@@ -84,6 +91,6 @@ def load_model(spec: str) -> Model:
         raise UnknownName("model", name, KINDS)
     if colon and not rest:
         raise BadOption(f"spec {spec!r} ends in a colon: drop it or write {name}:...")
-    if not rest and name in ("shipped", "gpt", "hf", "ngram"):
+    if not rest and name in ("shipped", "gpt", "hf", "ngram", "openai"):
         raise BadOption(f"spec {spec!r} does not say which: write {name}:...")
     return KINDS[name](rest)

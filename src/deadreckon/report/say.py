@@ -1,4 +1,4 @@
-"""Readings on a terminal: as a table for eyes, as JSON for programs."""
+"""Readings, and what a server was found to do, on a terminal: as a table for eyes, as JSON for programs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from deadreckon.contracts import Reading
+from deadreckon.models.api.contract import Contract, Status
 from deadreckon.report.numbers import as_json, interval, number
 from deadreckon.report.text import readable
 
@@ -43,3 +44,27 @@ def readings_table(readings: Sequence[Reading], console: Console) -> None:
     for reason, quantities in missing.items():
         said = f"not estimable ({reason}): {', '.join(quantities)}"
         console.print(said, markup=False, highlight=False, style="dim")
+
+
+STYLES = {Status.FAIL: "bold red", Status.SUSPECT: "yellow", Status.NO: "yellow", Status.UNKNOWN: "dim"}
+
+
+def contracts_json(contracts: Sequence[Contract]) -> str:
+    """A JSON list, one object an endpoint."""
+    return json.dumps([contract.json() for contract in contracts], indent=1, allow_nan=False)
+
+
+def contract_table(contract: Contract, console: Console) -> None:
+    """One line a check, then one an instrument."""
+    console.print(readable(f"{contract.model} at {contract.url}, {contract.endpoint}"), markup=False, highlight=False)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("check", "outcome", "seen"):
+        table.add_column(name)
+    for name, seen in contract.checks.items():
+        table.add_row(name, Text(seen.status.value, STYLES.get(seen.status, "")), Text(readable(seen.saw)))
+    console.print(table)
+    for verdict in contract.verdicts():
+        why = f" ({verdict.why})" if verdict.why else ""
+        said = f"{verdict.instrument}: {'yes' if verdict.usable else 'NO'}{why}"
+        console.print(readable(said), markup=False, highlight=False)
+    console.print()

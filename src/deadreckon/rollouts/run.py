@@ -11,6 +11,7 @@ import json
 import platform
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,16 +21,18 @@ import numpy as np
 import polars as pl
 
 from deadreckon import __version__
-from deadreckon.contracts import BatchWorld, Key, Model, Privileged, World
+from deadreckon.contracts import BatchWorld, Json, Key, Model, Privileged, Remote, World
 from deadreckon.errors import BadOption, BadText
 from deadreckon.models import load_model
 from deadreckon.models.kernel.model import KernelModel
 from deadreckon.rollouts.answers import open_answers
+from deadreckon.rollouts.journal import FileJournal
 from deadreckon.rollouts.lane import Lane, OracleLane, run_lane
 from deadreckon.rollouts.loop import Live, Loop
+from deadreckon.rollouts.progress import Bar
 from deadreckon.rollouts.prompting import Prompter, check_reader, load_prompting
 from deadreckon.rollouts.spec import RollSpec
-from deadreckon.rollouts.store import RunStore, frame_bytes
+from deadreckon.rollouts.store import RunStore, frame_bytes, write_atomic
 from deadreckon.rollouts.table import Origin, from_steps
 from deadreckon.rollouts.textlane import TextLane
 from deadreckon.rollouts.transcript import Story
@@ -38,7 +41,10 @@ from deadreckon.scaffolds import load_scaffold
 from deadreckon.seeds import Purpose, generator, hash64
 from deadreckon.worlds import load_world
 
+CONTRACT = "contract.json"  # what a remote model's server was found to do
+
 Progress = Callable[[int, int], None]  # (rollouts done, rollouts in all)
+Computed = Callable[[dict[int, range]], Iterator[tuple[int, bytes]]]  # parts -> the bytes of each
 
 
 @dataclass(frozen=True)
@@ -105,6 +111,17 @@ class Bench:
         return [range(first, min(first + size, items)) for first in range(0, items, size)]
 
 
+def connect(bench: Bench, terms: str, workers: int) -> Json:
+    """Check what a remote model's server promises before anything is measured; None for a model of this process."""
+    if not isinstance(bench.model, Remote):
+        if terms:
+            raise BadOption(f"terms are for models behind a server: {bench.model.name} runs here, leave them out")
+        return None
+    if workers > 1:
+        raise BadOption(f"workers={workers}: a server is asked from one process, use terms concurrency=N")
+    return bench.model.connect(terms, temperature=bench.spec.temperature, law=bench.spec.law)
+
+
 def takes_lane(bench: Bench) -> bool:
     """Whether the batched lane can run this spec (same bytes, faster)."""
     plain = bench.spec.scaffold == "plain" and bench.prompter is None
@@ -166,28 +183,46 @@ def roll(
     *,
     batch: int = 0,
     workers: int = 1,
+    terms: str = "",
     progress: Progress | None = None,
 ) -> pl.DataFrame:
     """Run a spec and return its step table; with `out`, commit each part there and resume what is committed.
 
     batch: rollouts in flight (0 = as many as the model takes); workers: processes. Neither changes a byte.
-    OtherIdentity where `out` holds another run; StoreError where it cannot be written; WorkerDied.
+    terms: limits on the requests to a remote model, as in "cap_tokens=100000" (`Terms`); they change no byte either.
+    OtherIdentity where `out` holds another run; StoreError where it cannot be written; WorkerDied; and of a remote
+    model BrokenContract, ServerRefused, CapReached: what is committed or answered is kept.
     """
     if workers < 1 or batch < 0:
         raise BadOption(
             f"workers={workers}, batch={batch}: give at least 1 worker, and a batch of at least 1 (0 = auto)"
         )
     bench = Bench.load(spec)
-    parts = bench.parts()
     size = batch or bench.model.capacity
-    if out is None:
-        frames = dict(_computed(bench, dict(enumerate(parts)), size, workers, progress))
-        return pl.concat([pl.read_parquet(frames[i]) for i in range(len(parts))])
-    out, facts = Path(out), identity(bench)
+    with ExitStack() as stack:
+        if isinstance(bench.model, Remote):
+            stack.callback(bench.model.close)
+        contract = connect(bench, terms, workers)
+        if isinstance(bench.model, Remote) and isinstance(progress, Bar):
+            bench.model.watch(progress.note)
+        computed = partial(_computed, bench, batch=size, workers=workers, progress=progress)
+        if out is not None:
+            return _stored(bench, Path(out), contract, computed)
+        frames = dict(computed(dict(enumerate(bench.parts()))))
+        return pl.concat([pl.read_parquet(frames[i]) for i in sorted(frames)])
+
+
+def _stored(bench: Bench, out: Path, contract: Json, computed: Computed) -> pl.DataFrame:
+    """Compute and commit what the folder lacks; all of it."""
+    facts, spec = identity(bench), bench.spec
     resume_id = hashlib.sha256(json.dumps([bench.run, facts], sort_keys=True).encode()).hexdigest()[:16]
-    with RunStore.create_or_resume(out, {"run": bench.run, "spec": spec.json(), "identity": facts}, resume_id) as store:
-        missing = {i: part for i, part in enumerate(parts) if i not in store.committed()}
-        for index, data in _computed(bench, missing, size, workers, progress):
+    content = {"run": bench.run, "spec": spec.json(), "identity": facts}
+    with RunStore.create_or_resume(out, content, resume_id) as store, ExitStack() as stack:
+        if isinstance(bench.model, Remote):
+            write_atomic(out / CONTRACT, json.dumps(contract, indent=1).encode() + b"\n")
+            bench.model.remember(stack.enter_context(FileJournal(out)))
+        missing = {i: part for i, part in enumerate(bench.parts()) if i not in store.committed()}
+        for index, data in computed(missing):
             store.commit_bytes(index, data, pl.read_parquet(data, columns=["t"]).height)
         return store.read()
 

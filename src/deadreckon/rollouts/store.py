@@ -60,15 +60,15 @@ def write_atomic(path: Path, data: bytes) -> None:
     StoreError where the disk refuses: the old file is intact and nothing is left beside it.
     """
     temp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with _refusals(path, "write"):
+    with refusals(path, "write"):
         try:
             fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
             try:
-                _write_durably(fd, data)
+                write_durably(fd, data)
             finally:
                 os.close(fd)
             os.replace(temp, path)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         finally:
             temp.unlink(missing_ok=True)
 
@@ -105,9 +105,9 @@ class RunStore:
         try:
             _sweep(folder)
             _settle_identity(folder, spec, run_id)
-            with _refusals(folder, "make"):
+            with refusals(folder, "make"):
                 (folder / STEPS).mkdir(exist_ok=True)
-                _sync_folder(folder)
+                sync_folder(folder)
             _sweep(folder / STEPS)
             return cls(folder, lock, _recover(folder))
         except BaseException:
@@ -167,20 +167,20 @@ class RunStore:
         """One durable line. After a failure the file is cut back and the store takes no more parts."""
         path = self.folder / MANIFEST
         self._failed = True
-        with _refusals(path, "write"):
+        with refusals(path, "write"):
             is_new = not path.exists()
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
             try:
                 size = os.fstat(fd).st_size
                 try:
-                    _write_durably(fd, part.line())
+                    write_durably(fd, part.line())
                 except BaseException:
                     os.ftruncate(fd, size)
                     raise
             finally:
                 os.close(fd)
             if is_new:
-                _sync_folder(self.folder)
+                sync_folder(self.folder)
         self._failed = False
 
 
@@ -207,7 +207,7 @@ def run_hash(folder: Path) -> str:
 
 
 @contextmanager
-def _refusals(path: Path, verb: str) -> Iterator[None]:
+def refusals(path: Path, verb: str) -> Iterator[None]:
     """Turn what the operating system refuses into one line: fact, value, remedy."""
     try:
         yield
@@ -216,14 +216,16 @@ def _refusals(path: Path, verb: str) -> Iterator[None]:
         raise StoreError(f"cannot {verb} {path}: {error.strerror or error}: {remedy}") from error
 
 
-def _write_durably(fd: int, data: bytes) -> None:
+def write_durably(fd: int, data: bytes) -> None:
+    """All of it, then fsync."""
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
     os.fsync(fd)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """fsync of a folder: the names in it survive a crash."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)
@@ -233,16 +235,16 @@ def _sync_folder(folder: Path) -> None:
 
 def _make_folder(folder: Path) -> None:
     """The folder and its parents, each flushed into the one it lies in."""
-    with _refusals(folder, "make"):
+    with refusals(folder, "make"):
         missing = [path for path in (folder, *folder.parents) if not path.exists()]
         folder.mkdir(parents=True, exist_ok=True)
         for path in missing:
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
 
 
 def _take_lock(folder: Path) -> int:
     """An exclusive lock that the kernel drops when this process ends, however it ends."""
-    with _refusals(folder / LOCK, "write"):
+    with refusals(folder / LOCK, "write"):
         fd = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -257,14 +259,14 @@ def _take_lock(folder: Path) -> int:
 
 def _sweep(folder: Path) -> None:
     """Remove the temporary files of killed processes. Only under the lock."""
-    with _refusals(folder, "clean"):
+    with refusals(folder, "clean"):
         for path in folder.iterdir():
             if _TEMP.fullmatch(path.name):
                 path.unlink()
 
 
 def _refuse_foreign(folder: Path) -> None:
-    with _refusals(folder, "read"):
+    with refusals(folder, "read"):
         if (folder / SPEC).exists():
             return
         for path in sorted(folder.iterdir()):
