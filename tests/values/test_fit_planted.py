@@ -197,7 +197,8 @@ def test_the_time_horizon_and_its_trend_are_as_worked_by_hand(tmp_path: Path) ->
         assert of["time_horizon_50"].low < horizon < of["time_horizon_50"].high
         assert "family-item-run" in of["time_horizon_50"].method
         assert of["time_horizon_80"].low <= of["time_horizon_80"].value <= of["time_horizon_80"].high
-    slope, error = 0.0075, math.sqrt((1 / 36 + 1 / 9 + 1 / 36) / 80_000)
+    slope = 0.0075  # residuals (1, -2, 1) / 6 at -200, 0 and 200 days, leverages (5, 2, 5) / 6
+    error = math.sqrt(2 * (200 * (1 / 6) / (1 - 5 / 6)) ** 2) / 80_000  # HC3
     trend, doubling = (named(found)[name] for name in ("horizon_trend", "horizon_doubling"))
     assert trend.value == pytest.approx(slope, rel=1e-6)
     assert trend.high - trend.value == pytest.approx(12.7062 * error, rel=1e-4)

@@ -13,6 +13,7 @@ from deadreckon.contracts import Reading
 from deadreckon.instruments import voting
 from deadreckon.instruments.arm import read
 from deadreckon.instruments.passes import pass_at_k, pass_hat_k, pass_hat_k_gap
+from deadreckon.instruments.success import success_by_length, success_rate
 from deadreckon.instruments.vote_walk import step_right, votes_per_step
 from deadreckon.validation.case import Case
 from deadreckon.validation.planted_outcomes import Plan, outcome_table, shared
@@ -23,23 +24,27 @@ NODES = 200
 
 
 def sample_passes(plan: Plan, law: tuple[float, float], k: int, rng: np.random.Generator) -> Mapping[str, Reading]:
-    """Items whose chance of success follows a Beta law; items of a family share half of their luck."""
+    """Items whose chance of success follows a Beta law, whatever their length; a family's share half of their luck."""
     luck = special.ndtr(shared(Plan(plan.items, 1, plan.family, float(plan.family > 1)), rng)[:, 0])
     p = special.betaincinv(law[0], law[1], luck)
-    outcomes = outcome_table(plan, np.ones(plan.items), rng.random((plan.items, plan.runs)) < p[:, None])
+    outcomes = outcome_table(plan, 1.0 + np.arange(plan.items) % 2, rng.random((plan.items, plan.runs)) < p[:, None])
     return {
         "pass_hat_k": pass_hat_k(outcomes, k),
         "pass_at_k": pass_at_k(outcomes, k),
         "pass_hat_k_gap": pass_hat_k_gap(outcomes, k),
+        "success_rate": success_rate(outcomes),
+        "success_by_length": success_by_length(outcomes),
     }
 
 
 def passes_truth(law: tuple[float, float], k: int) -> dict[str, float]:
-    """E[p^k] = B(a+k, b) / B(a, b) of the Beta law, and likewise for failures."""
+    """E[p^k] = B(a+k, b) / B(a, b) of the Beta law, and likewise for failures; E[p] of items of either length."""
     a, b = law
     every = float(np.exp(special.betaln(a + k, b) - special.betaln(a, b)))
     none = float(np.exp(special.betaln(a, b + k) - special.betaln(a, b)))
-    return {"pass_hat_k": every, "pass_at_k": 1 - none, "pass_hat_k_gap": every - (a / (a + b)) ** k}
+    once = a / (a + b)
+    passes = {"pass_hat_k": every, "pass_at_k": 1 - none, "pass_hat_k_gap": every - once**k}
+    return passes | {"success_rate": once, "success_by_length": once}
 
 
 # --- Votes ------------------------------------------------------------------------------------------------
@@ -84,7 +89,8 @@ def votes_truth(law: tuple[float, float], k: int) -> dict[str, float]:
 
 # --- The grid ---------------------------------------------------------------------------------------------
 
-EXACT = frozenset({"pass_hat_k", "pass_at_k", "pass_hat_k_gap", "vote_right", "vote_run", "vote_cost", "vote_never"})
+PASSES = frozenset({"pass_hat_k", "pass_at_k", "pass_hat_k_gap", "success_rate", "success_by_length"})
+VOTES = frozenset({"vote_right", "vote_run", "vote_cost", "vote_never"})
 
 
 def _passes() -> Iterator[Case]:
@@ -92,7 +98,7 @@ def _passes() -> Iterator[Case]:
         for law, k in (((2.0, 1.0), 2), ((40.0, 20.0), 3), ((0.5, 0.5), 3), ((9.0, 0.3), 2)):
             cell = f"{plan.cell()} Beta{law} k={k}"
             sample = partial(sample_passes, plan, law, k)
-            yield Case("passes", cell, plan.units, sample, passes_truth(law, k), frozenset(), EXACT)
+            yield Case("passes", cell, plan.units, sample, passes_truth(law, k), frozenset(), PASSES)
 
 
 def _votes() -> Iterator[Case]:
@@ -100,7 +106,7 @@ def _votes() -> Iterator[Case]:
         for law, k in (((1.0, 9.0), 2), ((0.5, 9.5), 3)):
             cell = f"{plan.cell()} Beta{law} k={k}"
             sample = partial(sample_votes, plan, law, k)
-            yield Case("votes", cell, plan.units, sample, votes_truth(law, k), frozenset(), EXACT)
+            yield Case("votes", cell, plan.units, sample, votes_truth(law, k), frozenset(), VOTES)
 
 
 CASES: list[Case] = [*_passes(), *_votes()]
