@@ -51,14 +51,15 @@ def edit_header(content: bytes, change: Callable[[dict[str, dict[str, object]]],
 
 def test_good_weights_load_by_file_and_by_folder_and_answer(tmp_path: Path) -> None:
     path = put(tmp_path, save(tensors()))
-    model = load_model(f"gpt:{path}")
-    assert (model.name, model.seed, model.capacity) == (f"gpt:{path}", 3, 64)
+    model = load_model(f"gpt:{path},engine=torch")
+    assert (model.name, model.seed, model.capacity) == (f"gpt:{path},engine=torch", 3, 64)
     assert model.identity["weights"] == sha256(path.read_bytes()).hexdigest()
     assert model.identity["engine"] == "torch-fp32-exact-r64"
     ask = Ask("a+b", Key(0, 1, 0, 0), max_tokens=4, stop=())
     replies = model.session().complete([ask])
     assert len(replies[0].texts[0]) == 4
-    assert load_model(f"gpt:{tmp_path}").session().complete([ask]) == replies
+    assert load_model(f"gpt:{tmp_path},engine=torch").session().complete([ask]) == replies
+    assert load_model(f"gpt:{tmp_path}").session().complete([ask])[0].texts == replies[0].texts
 
 
 def test_half_precision_weights_are_read_exactly(tmp_path: Path) -> None:
@@ -208,7 +209,7 @@ def test_without_torch_the_extra_is_named() -> None:
         "import sys; sys.modules['torch'] = None\n"
         "from deadreckon.models import load_model\n"
         "from deadreckon.errors import MissingExtra\n"
-        "try: load_model('shipped:sums-clean')\n"
+        "try: load_model('shipped:sums-clean,engine=torch')\n"
         "except MissingExtra as error: print(error)"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

@@ -1,8 +1,9 @@
 """Which engine runs a small GPT: the C kernel in bf16 or fp32, or torch, the reference.
 
-The option `engine` of a model's spec chooses (shipped:sums-clean,engine=bf16), else $DEADRECKON_ENGINE, else `DEFAULT`.
-`auto` is the fastest that this machine has: bf16, fp32, torch. What was chosen by name and is not to be had is an
-error, never another engine in silence; the engine that ran is in a run's identity.
+The option `engine` of a model's spec chooses (shipped:sums-clean,engine=bf16), else $DEADRECKON_ENGINE. Unasked it is
+the kernel in fp32 where that runs, else torch: the figures printed in the docs are those of either. `auto` is the
+fastest that this machine has: bf16, fp32, torch. What was chosen by name and is not to be had is an error, never another engine in
+silence; the engine that ran is in a run's identity.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from deadreckon.models.tokens import Tokenizer
 
 KERNELS = ("bf16", "fp32")
 ENGINES = ("auto", *KERNELS, "torch")
-DEFAULT = "torch"
+UNASKED = ""  # fp32, else torch
+TRIED = {UNASKED: ("fp32",), "auto": KERNELS}  # before torch
 VARIABLE = "DEADRECKON_ENGINE"
 
 _OPTION = re.compile(r",engine=([^,/]*)$")
@@ -35,8 +37,8 @@ _OPTION = re.compile(r",engine=([^,/]*)$")
 def asked(place: str) -> tuple[str, str, str]:
     """A spec's place without its engine option, the option as it was written, and the engine. UnknownName."""
     found = _OPTION.search(place)
-    name = found[1] if found else os.environ.get(VARIABLE) or DEFAULT
-    if name not in ENGINES:
+    name = found[1] if found else os.environ.get(VARIABLE, UNASKED)
+    if name not in (*ENGINES, UNASKED):
         raise UnknownName("engine", name, ENGINES)
     return (place[: found.start()], found[0], name) if found else (place, "", name)
 
@@ -60,12 +62,12 @@ def choose(name: str, config: GPTConfig) -> Library | None:
     if not fits(config):
         why = f"it takes widths in multiples of 32 up to 1024 and heads in multiples of 16, not {config}"
     else:
-        for one in KERNELS if name == "auto" else (name,):
+        for one in TRIED.get(name, (name,)):
             try:
                 return kernel(one)
             except CannotBuild as error:
                 why = str(error)
-    if name == "auto":
+    if name in TRIED:
         return None
     raise BadOption(f"engine={name}: the kernel does not run here, {why}: use engine=auto or torch")
 
@@ -116,10 +118,11 @@ def engine_lines() -> dict[str, str]:
     )
     best = next((name for name, line in lines.items() if line.startswith("runs")), "none")
     default = os.environ.get(VARIABLE)
+    unasked = next((name for name in ("fp32", "torch") if lines[name].startswith("runs")), "none")
     return {
         "auto": f"the fastest that runs here: {best}",
         **lines,
         "used": f"{default} ({VARIABLE})"
         if default
-        else f"{DEFAULT}, unless {VARIABLE} or a model's engine= says other",
+        else f"{unasked}, unless {VARIABLE} or a model's engine= says other",
     }
