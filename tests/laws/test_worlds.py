@@ -19,6 +19,11 @@ from deadreckon.worlds.ledger import State
 from deadreckon.worlds.sums import Sums
 
 SPECS = [
+    "groups",
+    "groups:every=3",
+    "groups:letters=all,every=0",
+    "groups:group=z120",
+    "groups:group=z120,letters=all,every=4",
     "maps",
     "maps:style=noisy",
     "maps:style=walk",

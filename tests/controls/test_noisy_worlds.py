@@ -1,0 +1,36 @@
+"""In every world whose errors can be mended, the planted slip and recovery rates come back through the instruments."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from deadreckon.instruments import INSTRUMENTS, read
+from deadreckon.rollouts.run import Bench, compute
+from deadreckon.rollouts.spec import RollSpec
+from deadreckon.worlds.markov_law import track
+
+ITEMS = 1500
+SE = 4.5  # standard errors a reading may lie from what is planted
+
+
+@pytest.mark.parametrize(
+    ("world", "level", "lines"),
+    [
+        ("groups", 2, 16),
+        ("groups:group=z120,letters=all,every=4", 4, 16),
+    ],
+)
+def test_planted_slips_and_mends_are_read(world: str, level: int, lines: int) -> None:
+    h, g = 0.1, 0.3
+    spec = RollSpec(world, level, f"noisy-oracle:slip={h},recover={g}", items=ITEMS, horizon=lines)
+    table = compute(Bench.load(spec), range(ITEMS), batch=ITEMS)
+    arm = read(table)
+    readings = {name: INSTRUMENTS[name](arm) for name in ("error_rate", "recovery_rate", "survival", "occupancy")}
+    assert int(table["t"].max()) + 1 == lines  # type: ignore[arg-type]
+    on = track(h, g, lines)
+    for name, rate, trials in (("error_rate", h, on[:-1].sum()), ("recovery_rate", g, (1 - on[:-1]).sum())):
+        assert abs(readings[name].value - rate) < SE * math.sqrt(rate * (1 - rate) / (ITEMS * trials)), name
+    for name, share in (("survival", (1 - h) ** lines), ("occupancy", on[-1])):
+        assert abs(readings[name].value - share) < SE * math.sqrt(share * (1 - share) / ITEMS), name
