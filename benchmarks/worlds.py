@@ -25,6 +25,7 @@ SPECS = (
     "markov:kind=ergodic",
     "markov:kind=absorbing,order=2",
     "maps",
+    *(f"arithmetic:op={op}" for op in ("add", "sub", "mul", "div")),
     "groups",
     "groups:group=z120,letters=all,every=0",
 )

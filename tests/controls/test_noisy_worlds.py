@@ -11,13 +11,17 @@ from deadreckon.rollouts.run import Bench, compute
 from deadreckon.rollouts.spec import RollSpec
 from deadreckon.worlds.markov_law import track
 
-ITEMS = 1500
+ITEMS = 800
 SE = 4.5  # standard errors a reading may lie from what is planted
 
 
 @pytest.mark.parametrize(
     ("world", "level", "lines"),
     [
+        ("arithmetic", 8, 8),
+        ("arithmetic:op=sub", 6, 6),
+        ("arithmetic:op=mul", 6, 6),
+        ("arithmetic:op=div", 8, 8),
         ("groups", 2, 16),
         ("groups:group=z120,letters=all,every=4", 4, 16),
     ],

@@ -14,14 +14,18 @@ from deadreckon.studies.replays import replays
 
 
 @pytest.mark.parametrize(
-    ("world", "marks"),
+    ("world", "level", "marks"),
     [
-        ("groups", ("× slip", "carried")),
-        ("groups:group=z120,letters=all,every=3", ("× slip", "carried")),
+        ("groups", 1, ("× slip", "carried")),
+        ("arithmetic:op=div", 6, ("× slip",)),
+        ("arithmetic:op=mul", 5, ("× slip",)),
+        ("groups:group=z120,letters=all,every=3", 1, ("× slip", "carried")),
     ],
 )
-def test_each_step_is_a_picture_and_words_that_show_nothing_of_what_comes_after(world: str, marks: tuple[str, ...]):
-    spec = deadreckon.RollSpec(world, 1, "noisy-oracle:slip=0.3,recover=0.2", items=6)
+def test_each_step_is_a_picture_and_words_that_show_nothing_of_what_comes_after(
+    world: str, level: int, marks: tuple[str, ...]
+):
+    spec = deadreckon.RollSpec(world, level, "noisy-oracle:slip=0.3,recover=0.2", items=6)
     table = deadreckon.roll(spec)
     drawn = ""
     for replay in replays(table, world, count=2):
@@ -31,6 +35,6 @@ def test_each_step_is_a_picture_and_words_that_show_nothing_of_what_comes_after(
             if k:
                 assert draw_replay(dataclasses.replace(replay, rows=replay.rows[:k]), "r").steps == steps[:k]
         first = next(i for i, row in enumerate(replay.rows) if row.event in ERRORS)
-        assert "×" not in "".join(step.svg for step in steps[:first])
+        assert "× slip" not in "".join(step.svg for step in steps[:first])
         drawn += "".join(step.svg for step in steps)
     assert all(mark in drawn for mark in marks)

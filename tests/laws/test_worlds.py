@@ -19,6 +19,12 @@ from deadreckon.worlds.ledger import State
 from deadreckon.worlds.sums import Sums
 
 SPECS = [
+    "arithmetic",
+    "arithmetic:op=sub,chain=3",
+    "arithmetic:op=mul",
+    "arithmetic:op=div,part=exam",
+    "arithmetic:form=direct,order=low,upto=1",
+    "arithmetic:op=div,form=direct",
     "groups",
     "groups:every=3",
     "groups:letters=all,every=0",

@@ -16,6 +16,7 @@ from deadreckon.specs import parse_spec
 
 GROUP = "deadreckon.worlds"
 BUILT_IN = {
+    "arithmetic": "deadreckon.worlds.arithmetic:Arithmetic.from_options",
     "groups": "deadreckon.worlds.groups:Groups.from_options",
     "maps": "deadreckon.worlds.maps:Maps.from_options",
     "markov": "deadreckon.worlds.markov:Markov.from_options",
@@ -23,6 +24,7 @@ BUILT_IN = {
     "sums": "deadreckon.worlds.sums:Sums.from_options",
 }
 EXACT = {  # what is exact in a world of ours, for lists
+    "arithmetic": "every line, as it follows from what is written and as it truly is; where each error comes from",
     "groups": "state and right element of every turn, in S5 and in a commutative twin",
     "maps": "shortest ways, reachability, every right turn",
     "markov": "the next symbol's law, entropy and divergence rates, stationary law",
