@@ -38,3 +38,26 @@ def test_planted_slips_and_mends_are_read(world: str, level: int, lines: int) ->
         assert abs(readings[name].value - rate) < SE * math.sqrt(rate * (1 - rate) / (ITEMS * trials)), name
     for name, share in (("survival", (1 - h) ** lines), ("occupancy", on[-1])):
         assert abs(readings[name].value - share) < SE * math.sqrt(share * (1 - share) / ITEMS), name
+
+
+@pytest.mark.parametrize("world", ["flows:map=henon", "flows:map=lorenz", "flows:r=3.6"])
+def test_planted_slips_off_an_attractor_and_returns_to_it_are_read(world: str) -> None:
+    """A right step returns: the planted recovery rate is 1 - slip_wrong."""
+    h, g, lines = 0.1, 0.3, 20
+    spec = RollSpec(world, 2, f"noisy-oracle:slip={h},slip_wrong={1 - g}", items=ITEMS, horizon=lines)
+    arm = read(compute(Bench.load(spec), range(ITEMS), batch=ITEMS))
+    on = track(h, g, lines)
+    for name, rate, trials in (("error_rate", h, on[:-1].sum()), ("recovery_rate", g, (1 - on[:-1]).sum())):
+        reading = INSTRUMENTS[name](arm)
+        assert abs(reading.value - rate) < SE * math.sqrt(rate * (1 - rate) / (ITEMS * trials)), name
+
+
+def test_planted_slips_are_read_where_truth_is_undefined() -> None:
+    h, lines = 0.1, 20
+    spec = RollSpec("flows", 2, f"noisy-oracle:slip={h}", items=ITEMS, horizon=lines)
+    arm = read(compute(Bench.load(spec), range(ITEMS), batch=ITEMS))
+    error, survival = INSTRUMENTS["step_error"](arm), INSTRUMENTS["survival"](arm)
+    assert abs(error.value - h) < SE * math.sqrt(h * (1 - h) / (ITEMS * lines))
+    share = (1 - h) ** lines
+    assert abs(survival.value - share) < SE * math.sqrt(share * (1 - share) / ITEMS)
+    assert math.isnan(INSTRUMENTS["recovery_rate"](arm).value)

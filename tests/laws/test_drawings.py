@@ -16,6 +16,8 @@ from deadreckon.studies.replays import replays
 @pytest.mark.parametrize(
     ("world", "level", "marks"),
     [
+        ("flows", 2, ("× slip", "→")),
+        ("flows:map=lorenz", 2, ("× slip", "→")),
         ("groups", 1, ("× slip", "carried")),
         ("arithmetic:op=div", 6, ("× slip",)),
         ("arithmetic:op=mul", 5, ("× slip",)),

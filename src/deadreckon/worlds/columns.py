@@ -2,7 +2,7 @@
 
 A line has parts, numbers of fixed width. From the value that the line before left (as written, right or not):
 
-* add, sub: the result of the low i + 1 columns, its carry (borrow) in front: column i of 478 + 356 is 14, 134, 0834 line by line;
+* add, sub: the result of the low i + 1 columns, its carry (borrow) in front: column i of 478 + 356: 14, 134, 0834;
 * mul: the product of the first factor with digit i of the second, and the running total: 2868,2868;
 * div: remainder with the next digit brought down, trial digit, its product, the new remainder, the quotient so far.
 
