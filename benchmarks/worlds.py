@@ -1,8 +1,9 @@
 """How many steps a second do the worlds allow? What a noisy oracle asks of a world, in both forms.
 
 One step asks for policy, wrong, mend, allows, step, true, fixes, distance, done, show and write. The scalar form is
-timed as the plain loop runs it, the batched form on `ROWS` rollouts at once; both on the same items in the same run,
-in CPU seconds of one thread, medians of five. Othello has a benchmark of its own (benchmarks/othello.py).
+timed as the plain loop runs it, the batched form, where a world has one, on `ROWS` rollouts at once; both on the same
+items in the same run, in CPU seconds of one thread, medians of five. Beside them the oracle alone: calls of allows
+and step in pairs, and calls of policy. Othello has a benchmark of its own (benchmarks/othello.py).
 
     python benchmarks/worlds.py [SPEC ...]
 """
@@ -19,10 +20,21 @@ import numpy as np
 from deadreckon.contracts import BatchWorld, Codes, Rows, World
 from deadreckon.worlds import load_world
 
-SPECS = ("sums:k=8", "markov:kind=ergodic", "markov:kind=absorbing,order=2", "maps")
+SPECS = (
+    "sums:k=8",
+    "markov:kind=ergodic",
+    "markov:kind=absorbing,order=2",
+    "maps",
+    *(f"arithmetic:op={op}" for op in ("add", "sub", "mul", "div")),
+    "flows",
+    "flows:map=lorenz",
+    "groups",
+    "groups:group=z120,letters=all,every=0",
+)
 ROWS = 4096
 SLIP = 0.02
 GOALS = {"batched": 200_000, "scalar": 20_000}  # noisy-oracle steps/s per core, the loop's own work included
+PAIRS = 50_000  # goal: allows + step a second per core
 
 
 def scalar_steps(world: World[Any, Any], states: list[Any], rng: np.random.Generator) -> int:
@@ -71,6 +83,32 @@ def chosen(world: BatchWorld[Any, Any], rows: Rows, u: np.ndarray[Any, np.dtype[
     return np.where((mend >= 0) & (u > 0.8), mend, codes)
 
 
+def visited(world: World[Any, Any], states: list[Any]) -> list[tuple[Any, Any]]:
+    """States of error-free episodes, each with a right action."""
+    pairs = []
+    for state in states:
+        while not world.done(state) and len(pairs) < ROWS:
+            action = next(iter(world.policy(state)))
+            pairs.append((state, action))
+            state = world.step(state, action)
+    return pairs
+
+
+def allowed_steps(world: World[Any, Any], pairs: list[Any], _: np.random.Generator) -> int:
+    """allows and step of each pair; their number."""
+    for state, action in pairs:
+        if world.allows(state, action):
+            world.step(state, action)
+    return len(pairs)
+
+
+def policies(world: World[Any, Any], pairs: list[Any], _: np.random.Generator) -> int:
+    """policy of each pair's state; their number."""
+    for state, _action in pairs:
+        world.policy(state)
+    return len(pairs)
+
+
 def rate(run: Any, world: Any, states: list[Any]) -> float:
     """Median steps per CPU second of five runs."""
     rates = []
@@ -83,15 +121,16 @@ def rate(run: Any, world: Any, states: list[Any]) -> float:
 
 def main(specs: list[str]) -> None:
     """Print a line per world and level."""
-    print(f"{'world':32} {'level':>5} {'batched/s':>11} {'scalar/s':>9} {'ratio':>6}  goal {GOALS}")
+    print(f"goals: {GOALS}, allows+step {PAIRS:,}")
+    print(f"{'world':40} {'level':>5} {'batched/s':>11} {'scalar/s':>9} {'allows+step/s':>13} {'policy/s':>11}")
     for spec in specs or SPECS:
         world = load_world(spec)
-        if not isinstance(world, BatchWorld):
-            raise SystemExit(f"{spec} has no batched form: name a world that has")
         for level in world.levels:
             states = [world.start(level, np.random.default_rng([level, i % 512])) for i in range(ROWS)]
-            fast, slow = rate(batched_steps, world, states), rate(scalar_steps, world, states[:128])
-            print(f"{world.name:32} {level:5} {fast:11,.0f} {slow:9,.0f} {fast / slow:6.1f}")
+            fast = rate(batched_steps, world, states) if isinstance(world, BatchWorld) else float("nan")
+            slow, pairs = rate(scalar_steps, world, states[:128]), visited(world, states)
+            alone, policy = rate(allowed_steps, world, pairs), rate(policies, world, pairs)
+            print(f"{world.name:40} {level:5} {fast:11,.0f} {slow:9,.0f} {alone:13,.0f} {policy:11,.0f}")
 
 
 if __name__ == "__main__":

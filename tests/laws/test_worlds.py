@@ -19,6 +19,21 @@ from deadreckon.worlds.ledger import State
 from deadreckon.worlds.sums import Sums
 
 SPECS = [
+    "arithmetic",
+    "arithmetic:op=sub,chain=3",
+    "arithmetic:op=mul",
+    "arithmetic:op=div,part=exam",
+    "arithmetic:form=direct,order=low,upto=1",
+    "arithmetic:op=div,form=direct",
+    "flows",
+    "flows:r=3.6,length=30",
+    "flows:map=henon",
+    "flows:map=lorenz",
+    "groups",
+    "groups:every=3",
+    "groups:letters=all,every=0",
+    "groups:group=z120",
+    "groups:group=z120,letters=all,every=4",
     "maps",
     "maps:style=noisy",
     "maps:style=walk",

@@ -18,6 +18,7 @@ class Canvas:
         """An empty sheet, transparent."""
         size = {"width": _n(width), "height": _n(height), "viewBox": f"0 0 {_n(width)} {_n(height)}"}
         style = {**_TYPE, "fill": light("ink")}
+        self.width, self.height = width, height
         self._root = ET.Element("svg", {"xmlns": "http://www.w3.org/2000/svg", **size, **style})
 
     def rect(self, x: float, y: float, width: float, height: float, fill: str, *, round: float = 0) -> None:

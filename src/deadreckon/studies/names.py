@@ -14,7 +14,7 @@ from deadreckon.scaffolds import scaffold_lines
 from deadreckon.studies import STUDIES
 from deadreckon.studies.fit_outcomes import BOUNDED
 from deadreckon.train.recipes import parse_recipe, recipe_names, recipe_text
-from deadreckon.worlds import load_world, world_names
+from deadreckon.worlds import EXACT, load_world, world_names
 
 PAIRED = (
     "survival_gap_constant",
@@ -59,7 +59,8 @@ def _worlds() -> dict[str, str]:
     found = {}
     for name in world_names():
         world = load_world(name)
-        found[name] = f"levels {', '.join(map(str, world.levels))}; {world.rules().partition('. ')[0].rstrip('.')}"
+        exact = f"exact: {EXACT[name]}" if name in EXACT else world.rules().partition(". ")[0].rstrip(".")
+        found[name] = f"levels {min(world.levels)}-{max(world.levels)}; {exact}"
     return found
 
 

@@ -1,0 +1,63 @@
+"""In every world whose errors can be mended, the planted slip and recovery rates come back through the instruments."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from deadreckon.instruments import INSTRUMENTS, read
+from deadreckon.rollouts.run import Bench, compute
+from deadreckon.rollouts.spec import RollSpec
+from deadreckon.worlds.markov_law import track
+
+ITEMS = 800
+SE = 4.5  # standard errors a reading may lie from what is planted
+
+
+@pytest.mark.parametrize(
+    ("world", "level", "lines"),
+    [
+        ("arithmetic", 8, 8),
+        ("arithmetic:op=sub", 6, 6),
+        ("arithmetic:op=mul", 6, 6),
+        ("arithmetic:op=div", 8, 8),
+        ("groups", 2, 16),
+        ("groups:group=z120,letters=all,every=4", 4, 16),
+    ],
+)
+def test_planted_slips_and_mends_are_read(world: str, level: int, lines: int) -> None:
+    h, g = 0.1, 0.3
+    spec = RollSpec(world, level, f"noisy-oracle:slip={h},recover={g}", items=ITEMS, horizon=lines)
+    table = compute(Bench.load(spec), range(ITEMS), batch=ITEMS)
+    arm = read(table)
+    readings = {name: INSTRUMENTS[name](arm) for name in ("error_rate", "recovery_rate", "survival", "occupancy")}
+    assert int(table["t"].max()) + 1 == lines  # type: ignore[arg-type]
+    on = track(h, g, lines)
+    for name, rate, trials in (("error_rate", h, on[:-1].sum()), ("recovery_rate", g, (1 - on[:-1]).sum())):
+        assert abs(readings[name].value - rate) < SE * math.sqrt(rate * (1 - rate) / (ITEMS * trials)), name
+    for name, share in (("survival", (1 - h) ** lines), ("occupancy", on[-1])):
+        assert abs(readings[name].value - share) < SE * math.sqrt(share * (1 - share) / ITEMS), name
+
+
+@pytest.mark.parametrize("world", ["flows:map=henon", "flows:map=lorenz", "flows:r=3.6"])
+def test_planted_slips_off_an_attractor_and_returns_to_it_are_read(world: str) -> None:
+    """A right step returns: the planted recovery rate is 1 - slip_wrong."""
+    h, g, lines = 0.1, 0.3, 20
+    spec = RollSpec(world, 2, f"noisy-oracle:slip={h},slip_wrong={1 - g}", items=ITEMS, horizon=lines)
+    arm = read(compute(Bench.load(spec), range(ITEMS), batch=ITEMS))
+    on = track(h, g, lines)
+    for name, rate, trials in (("error_rate", h, on[:-1].sum()), ("recovery_rate", g, (1 - on[:-1]).sum())):
+        reading = INSTRUMENTS[name](arm)
+        assert abs(reading.value - rate) < SE * math.sqrt(rate * (1 - rate) / (ITEMS * trials)), name
+
+
+def test_planted_slips_are_read_where_truth_is_undefined() -> None:
+    h, lines = 0.1, 20
+    spec = RollSpec("flows", 2, f"noisy-oracle:slip={h}", items=ITEMS, horizon=lines)
+    arm = read(compute(Bench.load(spec), range(ITEMS), batch=ITEMS))
+    error, survival = INSTRUMENTS["step_error"](arm), INSTRUMENTS["survival"](arm)
+    assert abs(error.value - h) < SE * math.sqrt(h * (1 - h) / (ITEMS * lines))
+    share = (1 - h) ** lines
+    assert abs(survival.value - share) < SE * math.sqrt(share * (1 - share) / ITEMS)
+    assert math.isnan(INSTRUMENTS["recovery_rate"](arm).value)

@@ -1,0 +1,42 @@
+"""Every world with a drawing draws each step of a noisy oracle's rollout, with a text twin, and marks the errors."""
+
+from __future__ import annotations
+
+import dataclasses
+import xml.etree.ElementTree as ET
+
+import pytest
+
+import deadreckon
+from deadreckon.contracts import ERRORS
+from deadreckon.report.draw import draw_replay
+from deadreckon.studies.replays import replays
+
+
+@pytest.mark.parametrize(
+    ("world", "level", "marks"),
+    [
+        ("flows", 2, ("× slip", "→")),
+        ("flows:map=lorenz", 2, ("× slip", "→")),
+        ("groups", 1, ("× slip", "carried")),
+        ("arithmetic:op=div", 6, ("× slip",)),
+        ("arithmetic:op=mul", 5, ("× slip",)),
+        ("groups:group=z120,letters=all,every=3", 1, ("× slip", "carried")),
+    ],
+)
+def test_each_step_is_a_picture_and_words_that_show_nothing_of_what_comes_after(
+    world: str, level: int, marks: tuple[str, ...]
+):
+    spec = deadreckon.RollSpec(world, level, "noisy-oracle:slip=0.3,recover=0.2", items=6)
+    table = deadreckon.roll(spec)
+    drawn = ""
+    for replay in replays(table, world, count=2):
+        steps = draw_replay(replay, "r").steps
+        assert all(ET.fromstring(step.svg).tag.endswith("svg") and step.text for step in steps)
+        for k in (1, len(steps) - 1):
+            if k:
+                assert draw_replay(dataclasses.replace(replay, rows=replay.rows[:k]), "r").steps == steps[:k]
+        first = next(i for i, row in enumerate(replay.rows) if row.event in ERRORS)
+        assert "× slip" not in "".join(step.svg for step in steps[:first])
+        drawn += "".join(step.svg for step in steps)
+    assert all(mark in drawn for mark in marks)
