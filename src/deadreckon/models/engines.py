@@ -2,8 +2,8 @@
 
 The option `engine` of a model's spec chooses (shipped:sums-clean,engine=bf16), else $DEADRECKON_ENGINE. Unasked it is
 the kernel in fp32 where that runs, else torch: the figures printed in the docs are those of either. `auto` is the
-fastest that this machine has: bf16, fp32, torch. What was chosen by name and is not to be had is an error, never another
-engine in silence; the engine that ran is in a run's identity.
+fastest that this machine has: bf16, fp32, torch. What was chosen by name and is not to be had is an error, never
+another engine in silence; the engine that ran is in a run's identity.
 """
 
 from __future__ import annotations

@@ -27,7 +27,9 @@ def sample_passes(plan: Plan, law: tuple[float, float], k: int, rng: np.random.G
     """Items whose chance of success follows a Beta law, whatever their length; a family's share half of their luck."""
     luck = special.ndtr(shared(Plan(plan.items, 1, plan.family, float(plan.family > 1)), rng)[:, 0])
     p = special.betaincinv(law[0], law[1], luck)
-    outcomes = outcome_table(plan, 1.0 + np.arange(plan.items) % 2, rng.random((plan.items, plan.runs)) < p[:, None])
+    outcomes = outcome_table(
+        plan, np.where(np.arange(plan.items) % 2, 2.0, 1.0), rng.random((plan.items, plan.runs)) < p[:, None]
+    )
     return {
         "pass_hat_k": pass_hat_k(outcomes, k),
         "pass_at_k": pass_at_k(outcomes, k),

@@ -40,8 +40,7 @@ from deadreckon.worlds.columns import (
 from deadreckon.worlds.operands import free, in_exam, with_chain
 
 FORMS, ORDERS, PARTS = ("scratchpad", "direct"), ("high", "low"), ("all", "learn", "exam")
-MOST_DIGITS = 10
-TRIES = 10_000  # draws until one falls on the asked side of the split
+MOST_DIGITS, TRIES = 10, 10_000  # draws until one falls on the asked side of the split
 TASKS = {
     "add": "add the two numbers column by column from the right: each line is the sum of all columns so far, the carry"
     " (0 or 1) in front",
@@ -66,8 +65,7 @@ class Arithmetic:
     """The world of written arithmetic; see the module's text."""
 
     alphabet = (*DIGITS, *"+-*/:,>\n")
-    end = "\n"
-    belief_end = ">"
+    end, belief_end = "\n", ">"
 
     def __init__(
         self,
