@@ -30,6 +30,7 @@ SPECS = (
     "flows:map=lorenz",
     "groups",
     "groups:group=z120,letters=all,every=0",
+    *(f"machines:kind={kind}" for kind in ("mealy", "turing", "stack")),
 )
 ROWS = 4096
 SLIP = 0.02

@@ -23,6 +23,10 @@ SE = 4.5  # standard errors a reading may lie from what is planted
         ("arithmetic:op=mul", 6, 6),
         ("arithmetic:op=div", 8, 8),
         ("groups", 2, 16),
+        ("machines", 3, 16),
+        ("machines:table=late,head=tracked,noise=20", 2, 12),
+        ("machines:kind=stack", 2, 12),
+        ("machines:kind=stack,program=quine", 1, 8),
         ("groups:group=z120,letters=all,every=4", 4, 16),
     ],
 )
@@ -61,3 +65,14 @@ def test_planted_slips_are_read_where_truth_is_undefined() -> None:
     share = (1 - h) ** lines
     assert abs(survival.value - share) < SE * math.sqrt(share * (1 - share) / ITEMS)
     assert math.isnan(INSTRUMENTS["recovery_rate"](arm).value)
+
+
+def test_planted_slips_of_a_turing_machine_are_read() -> None:
+    """A wrong tape is seldom mended by one step: no recovery rate is planted, h and the survival it leads to are."""
+    h, lines = 0.1, 16
+    spec = RollSpec("machines:kind=turing", 1, f"noisy-oracle:slip={h}", items=ITEMS, horizon=lines)
+    arm = read(compute(Bench.load(spec), range(ITEMS), batch=ITEMS))
+    error, survival = INSTRUMENTS["error_rate"](arm), INSTRUMENTS["survival"](arm)
+    assert abs(error.value - h) < SE * math.sqrt(h * (1 - h) / (ITEMS * (1 - (1 - h) ** lines) / h))
+    share = (1 - h) ** lines
+    assert abs(survival.value - share) < SE * math.sqrt(share * (1 - share) / ITEMS)

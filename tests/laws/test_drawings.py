@@ -18,6 +18,9 @@ from deadreckon.studies.replays import replays
     [
         ("flows", 2, ("× slip", "→")),
         ("flows:map=lorenz", 2, ("× slip", "→")),
+        ("machines", 1, ("× slip", "carried")),
+        ("machines:kind=turing", 1, ("× slip", "carried")),
+        ("machines:kind=stack", 1, ("× slip",)),
         ("groups", 1, ("× slip", "carried")),
         ("arithmetic:op=div", 6, ("× slip",)),
         ("arithmetic:op=mul", 5, ("× slip",)),

@@ -13,6 +13,7 @@ from deadreckon.errors import DeadreckonError
 from deadreckon.report.draw_arithmetic import ARITHMETIC
 from deadreckon.report.draw_flows import FLOWS
 from deadreckon.report.draw_groups import GROUPS
+from deadreckon.report.draw_machines import MACHINES, STACKS
 from deadreckon.report.draw_maps import MAPS
 from deadreckon.report.draw_markov import MARKOV
 from deadreckon.report.draw_othello import OTHELLO
@@ -20,13 +21,15 @@ from deadreckon.report.draw_sums import SUMS
 from deadreckon.report.scene import Artist, Drawing, Scene
 from deadreckon.report.text import readable
 from deadreckon.studies.study import Replay
-from deadreckon.worlds import arithmetic, flows, groups, ledger, load_world, maps, markov, position
+from deadreckon.worlds import arithmetic, flows, groups, ledger, load_world, machines, maps, markov, position, stacks
 
 ARTISTS: Mapping[type, Artist[Any]] = {
     arithmetic.State: ARITHMETIC,
     flows.State: FLOWS,
     groups.State: GROUPS,
     ledger.State: SUMS,
+    machines.State: MACHINES,
+    stacks.State: STACKS,
     maps.Place: MAPS,
     position.Position: OTHELLO,
     markov.State: MARKOV,
