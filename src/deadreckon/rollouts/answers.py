@@ -24,6 +24,7 @@ from deadreckon.contracts import (
     World,
     nan,
 )
+from deadreckon.errors import BadText
 from deadreckon.rollouts.prompting import Prompter
 from deadreckon.rollouts.recorders import F64, Laws, entropy, kl_pq, kl_qp, right_mass, row_sum, running_sum
 from deadreckon.rollouts.transcript import Story
@@ -86,7 +87,21 @@ class FromText:
         self.session: Session = self.scorer or model.session()
 
     def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """One answer per question."""
+        """One answer per question; fault "unreadable" where what was written so far is no text of the model's own."""
+        try:
+            return self._answer(questions)
+        except BadText:
+            return [self._alone(question) for question in questions]
+
+    def _alone(self, question: Question) -> Answer:
+        """One question by itself: the same answer as among others, whose text is not at fault."""
+        try:
+            return self._answer([question])[0]
+        except BadText:
+            n = question.ask.n
+            return Reply(("",) * n, (nan,) * n, (nan,) * n, 0, "unreadable"), UNKNOWN
+
+    def _answer(self, questions: Sequence[Question]) -> list[Answer]:
         asks, laws = [q.ask for q in questions], [UNKNOWN] * len(questions)
         if self.scorer is None:
             return list(zip(self.session.complete(asks), laws, strict=True))

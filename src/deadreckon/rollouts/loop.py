@@ -37,7 +37,12 @@ from deadreckon.rollouts.spec import RollSpec
 from deadreckon.rollouts.table import Step
 from deadreckon.rollouts.transcript import Story, play, sizes_of, view_of
 
-CUT_CODES = ("context", "tokens", "cost")  # limits of ours; every other fault code is the provider's or machine's
+CUT_CODES = (
+    "context",
+    "tokens",
+    "cost",
+    "unreadable",
+)  # limits of ours; every other fault code is the provider's or machine's
 
 
 @dataclass(slots=True)
