@@ -37,9 +37,9 @@ def _tape(sheet: Canvas, y: float, name: str, config: Config, true: Config) -> N
         ink = "ink" if symbol == true.tape[place] else "orange"
         anchored(sheet.text(x + _CELL / 2, y + 17, str(symbol), ink, mono=True), "middle")
     ink = "ink" if (config.state, config.head) == (true.state, true.head) else "orange"
-    x = _LEFT + (config.head + 0.5) * _CELL
-    sheet.path(f"M{x - 5:.1f} {y - 12:.1f}h10l-5 8z", "", ink)
-    letter = sheet.text(x + 14, y - 4, STATES[config.state], ink, size=12)
+    head = _LEFT + (config.head + 0.5) * _CELL
+    sheet.path(f"M{head - 5:.1f} {y - 12:.1f}h10l-5 8z", "", ink)
+    letter = sheet.text(head + 14, y - 4, STATES[config.state], ink, size=12)
     anchored(letter, "middle")
     bold(letter)
 

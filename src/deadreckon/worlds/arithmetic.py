@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from string import digits as DIGITS
 from typing import NamedTuple
 
@@ -24,6 +23,7 @@ import numpy as np
 
 from deadreckon.errors import BadOption, BadText, IllegalAction
 from deadreckon.specs import between, known_only, one_of, read_option
+from deadreckon.worlds.column_words import in_words, one_digit_off
 from deadreckon.worlds.columns import (
     SIGNS,
     Node,
@@ -40,17 +40,8 @@ from deadreckon.worlds.columns import (
 from deadreckon.worlds.operands import free, in_exam, with_chain
 
 FORMS, ORDERS, PARTS = ("scratchpad", "direct"), ("high", "low"), ("all", "learn", "exam")
-MOST_DIGITS, TRIES = 10, 10_000  # draws until one falls on the asked side of the split
-TASKS = {
-    "add": "add the two numbers column by column from the right: each line is the sum of all columns so far, the carry"
-    " (0 or 1) in front",
-    "sub": "subtract the second number column by column from the right: each line is the difference of all columns so"
-    " far, the borrow (0 or 1) in front",
-    "mul": "multiply by each digit of the second number from the right: each line is the first number times that digit,"
-    " a comma, and the running total with the product put in its place",
-    "div": "divide digit by digit from the left: each line is the remainder with the next digit brought down, how often"
-    " the divisor goes into it (two digits), that multiple, the new remainder and the quotient so far",
-}
+MOST_DIGITS = 10
+TRIES = 10_000  # draws until one falls on the asked side of the split
 
 
 class State(NamedTuple):
@@ -65,7 +56,8 @@ class Arithmetic:
     """The world of written arithmetic; see the module's text."""
 
     alphabet = (*DIGITS, *"+-*/:,>\n")
-    end, belief_end = "\n", ">"
+    end = "\n"
+    belief_end = ">"
 
     def __init__(
         self,
@@ -268,31 +260,7 @@ class Arithmetic:
 
     def rules(self) -> str:
         """The rules in words."""
-        if self.form == "scratchpad":
-            return (
-                f"Written arithmetic: {TASKS[self.op]}. Pad every number with zeros to its full width; numbers of a"
-                " line are separated by commas."
-            )
-        answer = {
-            "add": "the sum, one digit longer than the numbers",
-            "sub": "the difference, as long as the numbers",
-            "mul": "the product, twice as long as the numbers",
-            "div": "the quotient, as long as the dividend, a comma, and the remainder, as long as the divisor",
-        }[self.op]
-        back = " Write the whole line backwards, last character first." if self.order == "low" else ""
-        return f"Arithmetic: write the answer in one line: {answer}, padded with zeros.{back}"
-
-
-@lru_cache(maxsize=1 << 12)
-def one_digit_off(result: str, flagged: bool) -> tuple[str, ...]:
-    """The result with one digit changed, first digit first; `flagged`: the first stays 0 or 1."""
-    return tuple(
-        result[:at] + digit + result[at + 1 :]
-        for at, now in enumerate(result)
-        if now != ","
-        for digit in (DIGITS[:2] if flagged and not at else DIGITS)
-        if digit != now
-    )
+        return in_words(self.op, self.form, backwards=self.order == "low")
 
 
 def _symbols(wide: Sequence[int]) -> int:

@@ -20,7 +20,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from deadreckon.contracts import World
 from deadreckon.errors import BadOption, BadText, IllegalAction
 from deadreckon.specs import between, known_only, one_of, read_option
 from deadreckon.worlds.stacks import Stacks
@@ -50,7 +49,7 @@ class State(NamedTuple):
     config: Config
 
 
-def from_options(options: Mapping[str, str]) -> World[State, str] | Stacks:
+def from_options(options: Mapping[str, str]) -> Machines | Stacks:
     """From a spec's options: kind; then table, head, noise, or program. BadOption otherwise."""
     known_only("machines", options, ("kind", "table", "head", "noise", "program"))
     kind = read_option("machines", options, "kind", one_of(*KINDS, "stack"), "mealy")
