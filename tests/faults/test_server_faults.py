@@ -255,7 +255,7 @@ def test_a_spec_that_cannot_be_is_one_clear_line(options: str, says: str) -> Non
     url = "" if "url" in options else ",url=http://127.0.0.1:9/v1"
     model = f"openai:toy{url}{options}"
     with pytest.raises((BadOption, ServerRefused), match=says) as error:
-        roll(RollSpec(WORLD, 1, model, items=1, horizon=1), terms="attempts=1,timeout=1")
+        roll(RollSpec(WORLD, 1, model, items=1, horizon=1, prompt="chat"), terms="attempts=1,timeout=1")
     assert "pw" not in str(error.value)
 
 

@@ -59,7 +59,7 @@ def test_no_key_in_any_output_log_or_file(
     monkeypatch.setenv("OTHER_KEY", CANARY)
     caplog.set_level(logging.DEBUG)
     out = [str(tmp_path / name) for name in ("good", "faulty", "wrong", "lying")]
-    rolled = ["--items", "3", "--horizon", "4"]
+    rolled = ["--items", "3", "--horizon", "4", "--prompt", "chat"]
     codes = []
     with ToyServer(law(), key=CANARY) as good, ToyServer(law(), key="another") as wrong:
         model = f"openai:toy,url={good.url}"
@@ -100,7 +100,7 @@ def test_ctrl_c_keeps_what_was_answered(tmp_path: Path) -> None:
     with ToyServer(law()) as server:
         server.pause_s = 0.02
         words = [sys.executable, "-m", "deadreckon.cli", "roll", "sums", "--model", f"openai:toy,url={server.url}"]
-        words += ["--items", "20", "--horizon", "24", "--out", str(tmp_path)]
+        words += ["--prompt", "chat", "--items", "20", "--horizon", "24", "--out", str(tmp_path)]
         child = subprocess.Popen(
             words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
         )

@@ -13,8 +13,9 @@ import pytest
 
 from deadreckon.contracts import Ask, ChatReader, Key, Reply, TextReader, Turn, View, nan
 from deadreckon.errors import BadOption, UnknownName
+from deadreckon.models import load_model
 from deadreckon.rollouts.parsing import lenient
-from deadreckon.rollouts.prompting import ACT, BLOCK, GO, Prompter, load_prompting
+from deadreckon.rollouts.prompting import ACT, BLOCK, GO, Prompter, check_reader, load_prompting
 from deadreckon.rollouts.run import Bench, compute, roll
 from deadreckon.rollouts.spec import RollSpec
 from deadreckon.rollouts.transcript import Story, play, sizes_of, view_of
@@ -271,6 +272,11 @@ def test_dropping_leaves_out_the_oldest_steps_and_says_how_many(shape: str) -> N
 def test_a_model_that_does_not_read_prompts_is_refused_in_words() -> None:
     with pytest.raises(BadOption, match="prompt=chat: oracle does not read it: use prompt=transcript"):
         roll(RollSpec("sums", 1, "oracle", items=1, prompt="chat"))
+
+
+def test_a_model_of_messages_alone_is_not_sent_a_bare_transcript():
+    with pytest.raises(BadOption, match="a bare transcript tells it no rules: use prompt=chat"):
+        check_reader(load_model("openai:x,url=http://127.0.0.1:9/v1"), load_prompting("transcript"))
 
 
 @pytest.mark.parametrize("spec", ["chat:shots=-1", "text:overflow=maybe", "transcript:shots=1", "text:tokens=0"])

@@ -29,7 +29,8 @@ def policy() -> Privileged:
 def served(world: str, level: int, options: str, manners: Manners | None = None, **spec: object) -> pl.DataFrame:
     law = WorldLaw(load_world(world), policy(), level, 8)
     with ToyServer(law, manners) as server:
-        fields = {"items": 6, "horizon": 6} | spec
+        prompt = "transcript" if "endpoint=completions" in options else "chat"
+        fields = {"items": 6, "horizon": 6, "prompt": prompt} | spec
         out = fields.pop("out", None)
         return roll(RollSpec(world, level, f"openai:toy,url={server.url}{options}", **fields), out)  # type: ignore[arg-type]
 

@@ -81,6 +81,10 @@ def load_prompting(spec: str) -> Prompting:
 
 def check_reader(model: Model, prompting: Prompting) -> None:
     """BadOption where the model does not read prompts of this shape."""
+    if prompting.shape == "transcript" and isinstance(model, ChatReader) and not isinstance(model, TextReader):
+        raise BadOption(
+            f"prompt=transcript: {model.name} answers messages, and a bare transcript tells it no rules: use prompt=chat"
+        )
     kind: type[Reader] = ChatReader if prompting.shape == "chat" else TextReader
     if prompting.shape != "transcript" and not isinstance(model, kind):
         other = next((s for s, k in (("text", TextReader), ("chat", ChatReader)) if isinstance(model, k)), "transcript")
