@@ -83,7 +83,7 @@ def check_reader(model: Model, prompting: Prompting) -> None:
     """BadOption where the model does not read prompts of this shape."""
     if prompting.shape == "transcript" and isinstance(model, ChatReader) and not isinstance(model, TextReader):
         raise BadOption(
-            f"prompt=transcript: {model.name} answers messages, and a bare transcript tells it no rules: use prompt=chat"
+            f"prompt=transcript: {model.name} answers messages, a bare transcript tells it no rules: use prompt=chat"
         )
     kind: type[Reader] = ChatReader if prompting.shape == "chat" else TextReader
     if prompting.shape != "transcript" and not isinstance(model, kind):
