@@ -142,11 +142,11 @@ def ask_all(line: Line, jobs: Sequence[Job], heat: Sequence[float], echoed: Sequ
     sender, memory, pool = line.sender, line.memory, line.pool
     replies = [memory.get(job.name) for job in jobs]
     first = {job.name: i for i, job in reversed(list(enumerate(jobs))) if replies[i] is None}
-    running: dict[Future[Heard], int] = {
-        pool.submit(sender.send, jobs[i].request, jobs[i].name): i for i in sorted(first.values())
-    }
+    running: dict[Future[Heard], int] = {}
     past = dict(enumerate(echoed))
     try:
+        for i in sorted(first.values()):  # within: a stop may come while some are sent already
+            running[pool.submit(sender.send, jobs[i].request, jobs[i].name)] = i
         while running:
             done = wait(running, return_when=FIRST_COMPLETED).done
             kept = []
