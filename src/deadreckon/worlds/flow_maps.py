@@ -99,14 +99,15 @@ def lyapunov(name: str, r: float = 4.0, *, symbols: int = 300, seed: int = 0) ->
     tangent[:, 0] = 1.0
     grown, settle = 0.0, symbols // 10  # until the tangent has turned into the growing direction
     for t in range(settle + symbols):
-        points, tangent = _with_tangent(name, points, tangent)
+        points, tangent = with_tangent(name, points, tangent)
         size = np.sqrt((tangent * tangent).sum(axis=1))
         grown += float(np.log(size).mean()) if t >= settle else 0.0
         tangent = tangent / size[:, None]
     return grown / symbols / (SUBSTEPS * STEP if name == "lorenz" else 1.0)
 
 
-def _with_tangent(name: str, points: Points, tangent: Points) -> tuple[Points, Points]:
+def with_tangent(name: str, points: Points, tangent: Points) -> tuple[Points, Points]:
+    """Points (n, d) of henon or lorenz and vectors at them, (n, d), both one symbol later."""
     if name == "henon":
         u, v = tangent.T
         return _henon(points), np.stack([-2.8 * points[:, 0] * u + v, 0.3 * u], axis=1)
