@@ -6,6 +6,10 @@
 VENV: this package with the extra `logs`, and inspect_ai >= 0.3.285, pandas and pyarrow. The Inspect log holds copies of
 samples that the tool wrote, written again by the tool. Each reader runs in a process of its own, interleaved, medians
 of three; seconds are CPU time without imports; peak memory is the process's, imports in brackets.
+
+Measured on one core of a Zen 5 EPYC: 1,000 Inspect samples, outcomes 0.025 s and 36 MiB against samples_df's 0.110 s
+and 198 MiB, steps and messages 0.35 s and 32 MiB against 3.36 s and 354 MiB with full=True; 20,000 lm-eval documents
+0.50 s and 31 MiB against pandas' 0.83 s and 319 MiB; a .eval of 2.00 GB (3.93 GB unpacked) 46 s and 67 MiB.
 """
 
 import argparse
