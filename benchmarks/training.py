@@ -8,10 +8,10 @@ CPU-second of one thread, ours with float32 and with bfloat16 products. The seco
 fresh processes, tokens a second of wall time, with and without a process that keeps one core busy, with OpenMP's own
 spin count and with ours.
 
-Measured on two Zen 5 EPYC cores (AVX512-BF16) beside other work, five slices: 1M 2.5 times the plain loop with
-bfloat16 products, 0.85 times in float32; 3M 2.6 and 0.8 times. Muon's Newton-Schulz steps are a seventh of a step at 3M
-and 4,096 symbols a step; norms of q and k and rotary positions are the rest of what ours costs more. Beside a busy
-process two threads keep 90% of their quiet speed with our spin count, 10% with OpenMP's own.
+Measured on two quiet Zen 5 EPYC cores (AVX512-BF16), five slices: 1M 2.5 times the plain loop with bfloat16 products,
+0.86 times in float32; 3M 2.6 and 0.76 times. Muon's Newton-Schulz steps are a seventh of a step at 3M and 4,096 symbols
+a step; norms of q and k and rotary positions are the rest of what ours costs more. Beside a busy process two threads
+keep 50% of their quiet speed with our spin count, 32% with OpenMP's own.
 """
 
 from __future__ import annotations
