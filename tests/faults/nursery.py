@@ -1,7 +1,8 @@
 """Children that die: a process that has imported everything forks one for each request, and kills it when asked.
 
 Run as a script. Each line of standard input is a request: the arguments of `raise_and_kill` as JSON. The answer is
-the list of parts that the child had been promised before it was killed `seconds` after it began to work.
+the list of parts that the child had been promised before it was killed `seconds` after it began to work; without
+`seconds` it lives to its end.
 """
 
 from __future__ import annotations
@@ -53,7 +54,9 @@ def roll_all(folder: Path, spec: dict[str, object], workers: int) -> None:
     roll(RollSpec(**spec | {"on_error": OnError(spec["on_error"])}), folder, workers=workers)  # type: ignore[arg-type]
 
 
-def raise_and_kill(folder: str, seconds: float, spec: dict[str, object] | None = None, workers: int = 1) -> list[int]:
+def raise_and_kill(
+    folder: str, seconds: float | None, spec: dict[str, object] | None = None, workers: int = 1
+) -> list[int]:
     """The parts promised to a child that lived this long: committing frames, or running a spec (no promises)."""
     read, write = os.pipe()
     child = os.fork()
@@ -69,8 +72,9 @@ def raise_and_kill(folder: str, seconds: float, spec: dict[str, object] | None =
     os.close(write)
     with os.fdopen(read) as pipe:
         pipe.readline()
-        time.sleep(seconds)
-        os.kill(child, signal.SIGKILL)
+        if seconds is not None:
+            time.sleep(seconds)
+            os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         return [int(line) for line in pipe]
 
@@ -83,7 +87,7 @@ def nursery() -> Iterator[Nursery]:
     assert process.stdout is not None
     into, out = process.stdin, process.stdout
 
-    def ask(folder: Path, seconds: float, **more: object) -> list[int]:
+    def ask(folder: Path, seconds: float | None, **more: object) -> list[int]:
         print(json.dumps({"folder": str(folder), "seconds": seconds, **more}), file=into, flush=True)
         promised: list[int] = json.loads(out.readline())
         return promised

@@ -9,6 +9,7 @@ import random
 import resource
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,11 +35,13 @@ def test_a_kill_loses_and_doubles_nothing(tmp_path: Path) -> None:
 
 def kill_and_check(raise_and_kill: Nursery, tmp_path: Path) -> None:
     rng = random.Random(1)
-    commit_all(tmp_path / "whole")
+    begun = time.monotonic()
+    raise_and_kill(tmp_path / "whole", None)
+    longest = 0.2 * (time.monotonic() - begun)  # a fifth of what all parts take on this machine, now
     heights = {part: frame(part).height for part in range(PARTS)}
     folder, promised, at_work = tmp_path / "0", set[int](), 0
     for kill in range(KILLS):
-        told = raise_and_kill(folder, rng.uniform(0.0, 0.15))
+        told = raise_and_kill(folder, rng.uniform(0.0, longest))
         assert promised.isdisjoint(told), "a promised part was committed again"
         promised |= set(told)
         at_work += len(promised) < PARTS
@@ -51,7 +54,7 @@ def kill_and_check(raise_and_kill: Nursery, tmp_path: Path) -> None:
             assert run_hash(folder) == run_hash(tmp_path / "whole")
             assert not list(folder.rglob("*.tmp"))
             folder, promised = tmp_path / str(kill + 1), set[int]()
-    assert at_work >= 60, f"only {at_work} of {KILLS} kills struck a child at work"
+    assert at_work >= KILLS // 2, f"only {at_work} of {KILLS} kills struck a child at work"
 
 
 # --- disks that refuse ----------------------------------------------------------------------------------
