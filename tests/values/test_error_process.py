@@ -16,7 +16,7 @@ from deadreckon.instruments.constancy import cells
 from deadreckon.instruments.decline import Repeats, repeats, slopes, unequal
 from deadreckon.instruments.frailty import beta_likelihood, gamma_likelihood
 from deadreckon.instruments.key_steps import _worst
-from deadreckon.instruments.shape import Law, best_lag, derivatives, fit, jackknife, law_of, log_likelihood, pieces
+from deadreckon.instruments.shape import Law, best_lag, derivatives, fit, influences, law_of, log_likelihood, pieces
 from deadreckon.instruments.stats import beta_product, clopper_pearson, variance
 from deadreckon.instruments.survival import first_errors
 from deadreckon.validation.bunches import Bunches
@@ -119,7 +119,7 @@ def test_the_jackknife_is_close_to_leaving_items_out_in_earnest() -> None:
     d, y = first_errors(Lives(40, 3, shape=1.3).draw(np.random.default_rng(1))).counts()
     law = Law("weibull")
     whole = fit(law, d.sum(axis=0), y.sum(axis=0))
-    quick = jackknife(whole, d, y)[1].influence
+    quick = influences(whole, d, y)[1].influence
     slow = [
         whole.parameters[1] - fit(law, (d.sum(axis=0) - d[i]), (y.sum(axis=0) - y[i])).parameters[1] for i in range(40)
     ]

@@ -14,14 +14,14 @@ from deadreckon.instruments.shape import (
     best_lag,
     fit,
     held_out,
-    jackknife,
+    influences,
     law_of,
 )
 from deadreckon.instruments.stats import Estimate, Floats, mean_interval
 from deadreckon.instruments.survival import FirstErrors, first_errors
 from deadreckon.seeds import Purpose, generator
 
-FITTED = "maximum likelihood, leave-one-item-out variance of the log"
+FITTED = "maximum likelihood, variance of the log over items"
 FOLDS = 5
 FEWEST_ITEMS = 20  # two or more in each fold, and a mean over items worth printing
 
@@ -41,7 +41,7 @@ def estimates(first: FirstErrors, family: str, lag: int | None) -> tuple[Law, li
     d, y = first.counts()
     total_d, total_y = d.sum(axis=0), y.sum(axis=0)
     law = law_of(family, first.reach, best_lag(family, total_d, total_y) if lag is None else lag)
-    return law, jackknife(fit(law, total_d, total_y), d, y)
+    return law, influences(fit(law, total_d, total_y), d, y)
 
 
 def _parameter(arm: Arm, family: str, quantity: str, lag: int | None = 0) -> Reading:
@@ -75,8 +75,8 @@ def exponential_scale(arm: Arm, lag: int | None = 0) -> Reading:
 def weibull_shape(arm: Arm, lag: int | None = 0) -> Reading:
     """Shape k of S(n) = exp(-(n / lambda)**k): 1 = constant hazard, below 1 = falling. lag as in `exponential_scale`.
 
-    Interval on log k from `shape.jackknife`. A mixture of items with unequal constant hazards also gives k < 1: this is
-    the shape of the pooled curve, not of one item's. Source: `shape`.
+    Interval on log k from `shape.influences`. A mixture of items with unequal constant hazards also gives k < 1: this
+    is the shape of the pooled curve, not of one item's. Source: `shape`.
     """
     return _parameter(arm, "weibull", "weibull_shape", lag)
 

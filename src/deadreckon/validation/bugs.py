@@ -184,14 +184,14 @@ BUGS: tuple[Bug, ...] = (
         "np.clip(np.nan_to_num(mass), 0.0, 1.0)",
     ),
     Bug("rollouts without a twin compared", CONDITIONING, 'shared["found"].fill_null(False).to_numpy()', "True"),
-    Bug("ratio upside down", CONDITIONING, "value = a.value[0] / b.value[0]", "value = b.value[0] / a.value[0]"),
+    Bug("ratio upside down", CONDITIONING, "quotient = a.value[0] / b.value[0]", "quotient = b.value[0] / a.value[0]"),
     Bug(
         "window after the intervention off by one",
         CONDITIONING,
         "(at >= 0) & (at < steps)",
         "(at >= 0) & (at < steps - 1)",
     ),
-    Bug("influences of a ratio added", CONDITIONING, "a.value[0] - b.influence", "a.value[0] + b.influence"),
+    Bug("influences of a ratio added", CONDITIONING, "quotient * (u - v)", "quotient * (u + v)"),
     Bug("divergence the wrong way round", DRIFT, '"kl_free_running", "kl_pq"', '"kl_free_running", "kl_qp"'),
     Bug("contexts of another rule", DRIFT, "if (arm.on_error is OnError.REPAIR) is not forced:", "if False:"),
     Bug(
