@@ -1,0 +1,1 @@
+"""The Tower of Hanoi as a world of deadreckon."""
