@@ -1,14 +1,14 @@
 """The Tower of Hanoi: from any legal position to all discs on peg C, by the shortest way.
 
 The reader gets the peg of each disc, the largest first (``CABA:``), and moves the top disc of one peg to another
-(``AB``, from A to B). From any position exactly one way to all discs on one peg is shortest (Hinz, "The Tower of Hanoi",
-L'Enseignement Mathematique 35, 1989), so every position has one right move.
+(``AB``, from A to B). From any position exactly one way to all discs on one peg is shortest (Hinz, "The Tower of
+Hanoi", L'Enseignement Mathematique 35, 1989), so every position has one right move.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import permutations
 from typing import NamedTuple
 
@@ -42,7 +42,7 @@ def moved(at: str, move: str) -> str:
     return at[:disc] + move[1] + at[disc + 1 :]
 
 
-@lru_cache(maxsize=None)
+@cache
 def steps(at: str) -> int:
     """Fewest moves to all discs on C: a disc that is not where it has to go costs 2^k with k smaller discs."""
     target, fewest = GOAL, 0
@@ -53,7 +53,7 @@ def steps(at: str) -> int:
     return fewest
 
 
-@lru_cache(maxsize=None)
+@cache
 def right_move(at: str) -> str:
     """The move of the shortest way."""
     return next(move for move in allowed(at) if steps(moved(at, move)) < steps(at))
