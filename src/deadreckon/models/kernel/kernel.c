@@ -27,6 +27,7 @@
 #endif
 #define PANEL (2 * LANES) /* columns of a product worked on at once */
 #define ROWS 48
+#define HEADS 4 /* of attention, worked on at once */
 #define SPAN 32 /* positions of a cache come in multiples of this */
 #define MAX_WIDTH 1024
 #define MAX_CONTEXT 8192
@@ -115,8 +116,8 @@ typedef struct { /* what one call works in */
     float qkv[ROWS][QKV_STRIDE];
     word a[ROWS][A_STRIDE]; /* operands of the next product */
     word hidden[ROWS][A_STRIDE];
-    float score[MAX_CONTEXT + SPAN];
-    word weight[MAX_CONTEXT + SPAN];
+    float score[HEADS][MAX_CONTEXT + SPAN];
+    word weight[HEADS][MAX_CONTEXT + SPAN];
     row rows[ROWS];
     int32_t wanted[ROWS]; /* rows whose logits are asked for, in order */
     int32_t active[ROWS]; /* jobs under way */
@@ -415,49 +416,61 @@ INLINE void scores(const word *q, const word *keys, int words, vec *x, vec *y) {
     *x = x0 + x1, *y = y0 + y1;
 }
 
-/* The softmax's weights of n positions into `weight`, not normed; 1 / their sum. */
-INLINE float weigh(const word *q, const word *keys, int words, int n, float *score, word *weight) {
-    vec x, y, total = {0}, top = all(-INFINITY), place;
+/* `vectors` vectors of a head's values, mixed by `steps` words of weights. */
+INLINE void mix(int vectors, const word *weight, const word *v, int steps, int head, float scale, float *out) {
+    vec s[2][4];
+    UNROLL for (int c = 0; c < vectors; c++) UNROLL for (int k = 0; k < 4; k++) s[c][k] = (vec){0};
+    for (int j = 0; j < steps; j += 4, v += 4 * head) UNROLL for (int k = 0; k < 4; k++)
+        UNROLL for (int c = 0; c < vectors; c++) s[c][k] = dot(s[c][k], weight[j + k], load(v + k * head + c * LANES));
+    UNROLL for (int c = 0; c < vectors; c++)
+        store(out + c * LANES, ((s[c][0] + s[c][1]) + (s[c][2] + s[c][3])) * scale);
+}
+
+/* Attention of one row over its own past, n positions, in `some` heads at once: they wait for no sum of each other's.
+   on: words from a head's keys, or values, to the next one's. Each head's sums run in one order. */
+INLINE void attend_heads(int some, desk *d, const word *q, const word *keys, const word *values, int64_t on, int head,
+                         int n, float *mixed) {
+    int words = head / PAIR, steps = (int)up_to((n + PAIR - 1) / PAIR, 4);
+    vec x, y, total[HEADS], top[HEADS], place;
+    float scale[HEADS];
     for (int i = 0; i < LANES; i++) place[i] = (float)(i - n);
-    for (int p = 0; p < n; p += PANEL) {
-        scores(q, keys + p * words, words, &x, &y);
+    UNROLL for (int g = 0; g < some; g++) top[g] = all(-INFINITY), total[g] = (vec){0};
+    for (int p = 0; p < n; p += PANEL) UNROLL for (int g = 0; g < some; g++) {
+        scores(q + g * words, keys + g * on + p * words, words, &x, &y);
         if (p + PANEL > n) {
             x = choose((bits)(place + (float)p < 0), x, all(-INFINITY));
             y = choose((bits)(place + (float)(p + LANES) < 0), y, all(-INFINITY));
         }
-        store(score + p, x), store(score + p + LANES, y);
-        top = larger(top, larger(x, y));
+        store(d->score[g] + p, x), store(d->score[g] + p + LANES, y);
+        top[g] = larger(top[g], larger(x, y));
     }
-    float most = largest(top);
-    for (int p = 0; p < n; p += PANEL) {
-        x = exponential(load(score + p) - most), y = exponential(load(score + p + LANES) - most);
-        total += x + y;
-        store_words(weight + p / PAIR, x, y);
+    UNROLL for (int g = 0; g < some; g++) top[g] = all(largest(top[g]));
+    for (int p = 0; p < n; p += PANEL) UNROLL for (int g = 0; g < some; g++) {
+        x = exponential(load(d->score[g] + p) - top[g]), y = exponential(load(d->score[g] + p + LANES) - top[g]);
+        total[g] += x + y;
+        store_words(d->weight[g] + p / PAIR, x, y);
     }
-    return 1.0f / sum(total);
+    UNROLL for (int g = 0; g < some; g++) scale[g] = 1.0f / sum(total[g]);
+    UNROLL for (int g = 0; g < some; g++) {
+        const word *v = values + g * on;
+        int i = 0;
+        float *out = mixed + g * head;
+        for (; i + 2 * LANES <= head; i += 2 * LANES) mix(2, d->weight[g], v + i, steps, head, scale[g], out + i);
+        if (i < head) mix(1, d->weight[g], v + i, steps, head, scale[g], out + i);
+    }
 }
 
-/* Attention of one row over its own past: q in `a` is replaced by the mixed values. */
+/* q in `a` is replaced by the mixed values of all heads. */
 static void attend(const model *m, desk *d, const row *at, int layer, word *a) {
-    int width = m->width, heads = width / m->head, head = m->head, words = head / PAIR, n = at->position + 1;
-    int steps = (int)up_to((n + PAIR - 1) / PAIR, 4);
+    int heads = m->width / m->head, head = m->head, n = at->position + 1, h = 0;
+    int64_t words = head / PAIR, on = span(m) * words;
     const word *keys = m->cache + at->slot * slot_words(m) + 2 * layer * half_cache(m), *values = keys + half_cache(m);
     float mixed[MAX_WIDTH];
-    for (int h = 0; h < heads; h++, keys += span(m) * words, values += span(m) / PAIR * head) {
-        float scale = weigh(a + h * words, keys, words, n, d->score, d->weight);
-        for (int i = 0; i < head; i += LANES) {
-            vec s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
-            const word *v = values + i;
-            for (int j = 0; j < steps; j += 4, v += 4 * head) {
-                s0 = dot(s0, d->weight[j], load(v));
-                s1 = dot(s1, d->weight[j + 1], load(v + head));
-                s2 = dot(s2, d->weight[j + 2], load(v + 2 * head));
-                s3 = dot(s3, d->weight[j + 3], load(v + 3 * head));
-            }
-            store(mixed + h * head + i, ((s0 + s1) + (s2 + s3)) * scale);
-        }
-    }
-    as_words(a, mixed, width);
+    for (; h + HEADS <= heads; h += HEADS)
+        attend_heads(HEADS, d, a + h * words, keys + h * on, values + h * on, on, head, n, mixed + h * head);
+    for (; h < heads; h++)
+        attend_heads(1, d, a + h * words, keys + h * on, values + h * on, on, head, n, mixed + h * head);
+    as_words(a, mixed, m->width);
 }
 
 /* --- A pass ----------------------------------------------------------------------------------------------------- */
