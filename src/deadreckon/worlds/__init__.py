@@ -18,6 +18,7 @@ GROUP = "deadreckon.worlds"
 BUILT_IN = {
     "arithmetic": "deadreckon.worlds.arithmetic:Arithmetic.from_options",
     "flows": "deadreckon.worlds.flows:Flows.from_options",
+    "grammar": "deadreckon.worlds.grammar:Grammar.from_options",
     "groups": "deadreckon.worlds.groups:Groups.from_options",
     "machines": "deadreckon.worlds.machines:from_options",
     "maps": "deadreckon.worlds.maps:Maps.from_options",
@@ -28,6 +29,7 @@ BUILT_IN = {
 EXACT = {  # what is exact in a world of ours, for lists
     "arithmetic": "every line, as it follows from what is written and as it truly is; where each error comes from",
     "flows": "law of the next cell (logistic r = 4: exact, else counted), measure, support, Lyapunov exponent ln 2",
+    "grammar": "law and entropy of the next word, over all derivations; every slip in brackets, agreement, holders",
     "groups": "state and right element of every turn, in S5 and in a commutative twin",
     "machines": "every step of Mealy, Turing and stack machines; which programs are quines",
     "maps": "shortest ways, reachability, every right turn",
