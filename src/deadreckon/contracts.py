@@ -141,17 +141,6 @@ class BriefedWorld(World[S, A], Protocol[S, A]):
 
 
 @runtime_checkable
-class SkilledWorld(World[S, A], Protocol[S, A]):
-    """A world that tells apart what its actions put to the test."""
-
-    abilities: Sequence[str]
-
-    def ability(self, state: S, action: A) -> str:
-        """The ability that this action, right or wrong, puts to the test here."""
-        ...
-
-
-@runtime_checkable
 class BatchWorld(World[S, A], Protocol[S, A]):
     """A world that also runs on arrays: the same rules on n states at once, exactly as the scalar methods.
 

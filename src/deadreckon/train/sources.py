@@ -16,11 +16,12 @@ from typing import Generic
 import numpy as np
 from numpy.typing import NDArray
 
-from deadreckon.contracts import A, S, SkilledWorld, World
+from deadreckon.contracts import A, S, World
 from deadreckon.errors import BadOption
 from deadreckon.models.tokens import BEGIN, Tokenizer, filler_text
 from deadreckon.seeds import Purpose, generator, hash64
 from deadreckon.train.recipes import Text
+from deadreckon.worlds.kinds import SkilledWorld
 
 
 @dataclass(frozen=True, slots=True)
