@@ -14,7 +14,7 @@ from functools import partial
 
 import polars as pl
 
-from deadreckon.contracts import Reading
+from deadreckon.contracts import Reading, nan
 from deadreckon.errors import BadOption, UnknownName
 from deadreckon.instruments import (
     band,
@@ -35,6 +35,7 @@ from deadreckon.instruments import (
     law_horizon,
     mover_stayer,
     multistate,
+    own_text,
     passes,
     recovery,
     smooth,
@@ -72,6 +73,7 @@ from deadreckon.instruments.multiplicity import (
     holm,
 )
 from deadreckon.instruments.outcomes import Outcomes, outcomes_of, read_models, read_outcomes
+from deadreckon.instruments.own_text import entropy_drift, written
 from deadreckon.instruments.predict import predictions
 from deadreckon.instruments.rank_tests import log_rank, log_rank_stratified
 from deadreckon.instruments.scores import (
@@ -101,6 +103,7 @@ __all__ = [
     "completion_score",
     "difference_anytime",
     "e_value_below",
+    "entropy_drift",
     "excess_accumulated_error",
     "half_life",
     "hazard_ratio",
@@ -133,6 +136,7 @@ __all__ = [
     "survival_gap_mixed",
     "survival_score",
     "table_score",
+    "written",
 ]
 
 Instrument = Callable[[Arm], Reading]
@@ -236,7 +240,13 @@ INSTRUMENTS: dict[str, Instrument] = {
     "vote_ahead": voting.vote_ahead,
     "vote_cost": voting.vote_cost,
     "vote_never": voting.vote_never,
+    # the model's own text, judged or not
+    "entropy_free_running": own_text.entropy_free_running,
+    "entropy_teacher_forced": own_text.entropy_teacher_forced,
+    "entropy_slope": own_text.entropy_slope,
+    "repetition": own_text.repetition,
 }
+NEED_NO_VERDICT = frozenset({"entropy_free_running", "entropy_teacher_forced", "entropy_slope", "repetition"})
 
 OutcomeInstrument = Callable[[Outcomes], Reading]
 
@@ -276,13 +286,22 @@ def measure(
             raise UnknownName("reading", name, INSTRUMENTS)
     if by is None:
         arm = read(table, on_error)
-        return [INSTRUMENTS[name](arm) for name in chosen]
+        if not own_text.unjudged(table).any():
+            return [INSTRUMENTS[name](arm) for name in chosen]
+        texts = written(table, on_error)
+        return [INSTRUMENTS[name](texts) if name in NEED_NO_VERDICT else _no_oracle(name, arm) for name in chosen]
     if by not in table.columns:
         raise BadOption(f"by={by!r} is not a column of the step table: has {', '.join(table.columns)}")
     readings = []
     for (group,), part in sorted(table.group_by(by), key=lambda pair: str(pair[0][0])):
         readings += [replace(reading, by=str(group)) for reading in measure(part, on_error=on_error, names=chosen)]
     return readings
+
+
+def _no_oracle(name: str, arm: Arm) -> Reading:
+    """The reading of a table in which no step is judged."""
+    found = INSTRUMENTS[name](arm)
+    return replace(found, value=nan, low=nan, high=nan, curve=None, reason=own_text.NO_ORACLE)
 
 
 def measure_outcomes(table: pl.DataFrame, unit: str) -> list[Reading]:

@@ -19,6 +19,7 @@ from deadreckon.report.draw_maps import MAPS
 from deadreckon.report.draw_markov import MARKOV
 from deadreckon.report.draw_othello import OTHELLO
 from deadreckon.report.draw_sums import SUMS
+from deadreckon.report.draw_text import TEXT
 from deadreckon.report.scene import Artist, Drawing, Scene
 from deadreckon.report.text import readable
 from deadreckon.studies.study import Replay
@@ -34,6 +35,7 @@ from deadreckon.worlds import (
     markov,
     position,
     stacks,
+    text,
 )
 
 ARTISTS: Mapping[type, Artist[Any]] = {
@@ -47,6 +49,7 @@ ARTISTS: Mapping[type, Artist[Any]] = {
     maps.Place: MAPS,
     position.Position: OTHELLO,
     markov.State: MARKOV,
+    text.State: TEXT,
 }
 
 

@@ -25,6 +25,7 @@ BUILT_IN = {
     "markov": "deadreckon.worlds.markov:Markov.from_options",
     "othello": "deadreckon.worlds.othello:Othello.from_options",
     "sums": "deadreckon.worlds.sums:Sums.from_options",
+    "text": "deadreckon.worlds.text:Text.from_options",
 }
 EXACT = {  # what is exact in a world of ours, for lists
     "arithmetic": "every line, as it follows from what is written and as it truly is; where each error comes from",
@@ -36,6 +37,7 @@ EXACT = {  # what is exact in a world of ours, for lists
     "markov": "the next symbol's law, entropy and divergence rates, stationary law",
     "othello": "the board, every legal move, uniform law over them",
     "sums": "every total, as it is carried on and as it truly is",
+    "text": "nothing: plain text has no oracle; entropy and repetition of own text alone",
 }
 
 
