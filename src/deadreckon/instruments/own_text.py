@@ -15,6 +15,8 @@ from deadreckon.instruments.arm import Arm, Bools, Measure, aligned, curve, read
 from deadreckon.instruments.stats import (
     Estimate,
     Floats,
+    log_interval,
+    log_intervals,
     mean_interval,
     mean_intervals,
     proportion_interval,
@@ -24,7 +26,7 @@ from deadreckon.instruments.stats import (
 
 NO_ORACLE = "the world has no oracle: no step is judged"
 WINDOW = 4  # actions that repeat together
-MEAN = "ratio of sums over items, t"
+MEAN = "ratio of sums over items, t on the log scale"
 
 
 def unjudged(table: pl.DataFrame) -> pl.Series:
@@ -61,9 +63,9 @@ def _entropy(arm: Arm, quantity: str, *, forced: bool) -> Reading:
     estimate = ratio(y.sum(axis=1), x.sum(axis=1))
     mean, influence = _by_step(y, x)
     present = (x > 0).sum(axis=0)
-    ends = mean_intervals(mean, variance(influence, present), present)
+    ends = log_intervals(mean, variance(influence, present), present)
     points = curve("step", np.arange(1.0, len(mean) + 1), mean, ends, present)
-    return measure.reading(arm, estimate.value, mean_interval(estimate), "", points)
+    return measure.reading(arm, estimate.value, log_interval(estimate), "", points)
 
 
 def _by_step(y: Floats, x: Floats) -> tuple[Floats, Floats]:
