@@ -56,6 +56,8 @@ SPECS = [
     "sums",
     "sums:k=1",
     "sums:k=8",
+    "text",
+    "text:part=exam,length=20",
 ]
 
 

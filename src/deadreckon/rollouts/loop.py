@@ -177,7 +177,7 @@ class Loop:
                 world.fixes(before),
                 "" if forced is None else forced.value,
                 turn.belief or None,
-                turn.belief == world.belief(before) if turn.belief else None,
+                turn.belief == world.belief(before) if turn.belief and judged.event else None,
                 turn.confidence,
                 None if stop is None else stop.value,
                 None,

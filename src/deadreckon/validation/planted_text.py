@@ -44,8 +44,8 @@ def drifting(cell: Cell, drift: float, rng: np.random.Generator) -> Readings:
 
 
 def _words(cell: Cell, per_symbol: Floats, rng: np.random.Generator) -> pl.DataFrame:
-    symbols: Floats = 1.0 + rng.poisson(LETTERS, per_symbol.shape)
-    entropy: Floats = per_symbol * symbols
+    symbols = np.asarray(1 + rng.poisson(LETTERS, per_symbol.shape), dtype=np.float64)
+    entropy = np.asarray(per_symbol * symbols, dtype=np.float64)
     return written(cell, {"entropy": entropy, "tokens": symbols})
 
 
