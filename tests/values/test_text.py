@@ -14,8 +14,8 @@ import pytest
 import deadreckon
 from deadreckon import OnError, RollSpec
 from deadreckon.errors import BadOption
-from deadreckon.instruments import INSTRUMENTS, NEED_NO_VERDICT, entropy_drift, written
-from deadreckon.instruments.own_text import NO_ORACLE
+from deadreckon.instruments import INSTRUMENTS, entropy_drift, written
+from deadreckon.instruments.own_text import NEED_NO_VERDICT, NO_ORACLE
 from deadreckon.models.ngram import fit_ngram
 from deadreckon.report.draw import draw_replay
 from deadreckon.rollouts.export import export_run

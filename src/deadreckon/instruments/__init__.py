@@ -14,7 +14,7 @@ from functools import partial
 
 import polars as pl
 
-from deadreckon.contracts import Reading, nan
+from deadreckon.contracts import Reading
 from deadreckon.errors import BadOption, UnknownName
 from deadreckon.instruments import (
     band,
@@ -228,7 +228,6 @@ INSTRUMENTS: dict[str, Instrument] = {
     "error_autocorrelation_within_items": dependence.error_autocorrelation_within_items,
     "key_step_share": key_steps.key_step_share,
     "key_step_top": key_steps.key_step_top,
-    # named laws, and votes
     "horizon_exponential_50": partial(law_horizon.fitted_horizon, law="exponential"),
     "horizon_exponential_80": partial(law_horizon.fitted_horizon, law="exponential", q=0.8),
     "horizon_weibull_50": partial(law_horizon.fitted_horizon, law="weibull"),
@@ -240,13 +239,8 @@ INSTRUMENTS: dict[str, Instrument] = {
     "vote_ahead": voting.vote_ahead,
     "vote_cost": voting.vote_cost,
     "vote_never": voting.vote_never,
-    # the model's own text, judged or not
-    "entropy_free_running": own_text.entropy_free_running,
-    "entropy_teacher_forced": own_text.entropy_teacher_forced,
-    "entropy_slope": own_text.entropy_slope,
-    "repetition": own_text.repetition,
+    **own_text.NEED_NO_VERDICT,
 }
-NEED_NO_VERDICT = frozenset({"entropy_free_running", "entropy_teacher_forced", "entropy_slope", "repetition"})
 
 OutcomeInstrument = Callable[[Outcomes], Reading]
 
@@ -286,22 +280,15 @@ def measure(
             raise UnknownName("reading", name, INSTRUMENTS)
     if by is None:
         arm = read(table, on_error)
-        if not own_text.unjudged(table).any():
-            return [INSTRUMENTS[name](arm) for name in chosen]
-        texts = written(table, on_error)
-        return [INSTRUMENTS[name](texts) if name in NEED_NO_VERDICT else _no_oracle(name, arm) for name in chosen]
+        if own_text.unjudged(table).any():
+            return [own_text.without_verdicts(INSTRUMENTS[name], arm, written(table, on_error)) for name in chosen]
+        return [INSTRUMENTS[name](arm) for name in chosen]
     if by not in table.columns:
         raise BadOption(f"by={by!r} is not a column of the step table: has {', '.join(table.columns)}")
     readings = []
     for (group,), part in sorted(table.group_by(by), key=lambda pair: str(pair[0][0])):
         readings += [replace(reading, by=str(group)) for reading in measure(part, on_error=on_error, names=chosen)]
     return readings
-
-
-def _no_oracle(name: str, arm: Arm) -> Reading:
-    """The reading of a table in which no step is judged."""
-    found = INSTRUMENTS[name](arm)
-    return replace(found, value=nan, low=nan, high=nan, curve=None, reason=own_text.NO_ORACLE)
 
 
 def measure_outcomes(table: pl.DataFrame, unit: str) -> list[Reading]:

@@ -6,10 +6,13 @@ oracle. Slopes and shares have items as the unit.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 
-from deadreckon.contracts import Event, OnError, Reading, Stop
+from deadreckon.contracts import Event, OnError, Reading, Stop, nan
 from deadreckon.errors import NotEstimable
 from deadreckon.instruments.arm import Arm, Bools, Measure, aligned, curve, read
 from deadreckon.instruments.stats import (
@@ -172,3 +175,21 @@ def _windows(arm: Arm) -> tuple[Bools, Bools]:
     if not ends.any():
         raise NotEstimable(f"no {WINDOW} own steps in a row")
     return ends, again
+
+
+NEED_NO_VERDICT: Mapping[str, Callable[[Arm], Reading]] = {
+    "entropy_free_running": entropy_free_running,
+    "entropy_teacher_forced": entropy_teacher_forced,
+    "entropy_slope": entropy_slope,
+    "repetition": repetition,
+}
+
+
+def without_verdicts(instrument: Callable[[Arm], Reading], judged: Arm, texts: Arm) -> Reading:
+    """A reading of a table in which no step is judged: not estimable where the instrument needs a verdict.
+
+    `judged` is what `read` makes of the table, `texts` what `written` does.
+    """
+    if instrument in NEED_NO_VERDICT.values():
+        return instrument(texts)
+    return replace(instrument(judged), value=nan, low=nan, high=nan, curve=None, reason=NO_ORACLE)
