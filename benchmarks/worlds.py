@@ -31,6 +31,7 @@ SPECS = (
     "grammar",
     "groups",
     "groups:group=z120,letters=all,every=0",
+    "text",
     *(f"machines:kind={kind}" for kind in ("mealy", "turing", "stack")),
 )
 ROWS = 4096
