@@ -37,7 +37,7 @@ EXACT = {  # what is exact in a world of ours, for lists
     "markov": "the next symbol's law, entropy and divergence rates, stationary law",
     "othello": "the board, every legal move, uniform law over them",
     "sums": "every total, as it is carried on and as it truly is",
-    "text": "nothing: plain text has no oracle; entropy and repetition of own text alone",
+    "text": "nothing (plain text has no oracle): entropy and repetition of own text alone",
 }
 
 
