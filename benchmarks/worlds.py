@@ -28,8 +28,10 @@ SPECS = (
     *(f"arithmetic:op={op}" for op in ("add", "sub", "mul", "div")),
     "flows",
     "flows:map=lorenz",
+    "grammar",
     "groups",
     "groups:group=z120,letters=all,every=0",
+    "text",
     *(f"machines:kind={kind}" for kind in ("mealy", "turing", "stack")),
 )
 ROWS = 4096

@@ -179,6 +179,10 @@ PICTURES: dict[str, tuple[Callable[[Names], Readings], Kind]] = {
     ),
     "self-conditioning": (own, kind("difference in error rate", zero=False, self_conditioning="injected − healed")),
     "drift": (own, kind("nats a step", kl_free_running="on its own output", kl_teacher_forced="on the expert's")),
+    "own-text": (
+        own,
+        kind("nats a symbol", entropy_free_running="on its own text", entropy_teacher_forced="on the source's"),
+    ),
     "calibration": (own, kind("error rate among them", aurc="surest first")),
     "comparison": (two_arms, kind(SHARE, 1.0, steps=True, ours="slip 0.04", theirs="slip 0.08")),
     "plans": (by_items, kind("smallest effect", x1="1 rollout an item", x4="4 rollouts")),

@@ -41,7 +41,9 @@ PLACE: Mapping[str, Column] = {
 STEP: Mapping[str, Column] = {
     "t": Column(pl.Int32, "which step, from 0"),
     "event": Column(
-        pl.String, "how the step is judged; null in a last row that never became a step", tuple(e.value for e in Event)
+        pl.String,
+        "how the step is judged; null where nobody can, and in a last row that never became a step",
+        tuple(e.value for e in Event),
     ),
     "true_state": Column(pl.Boolean, "the step led to the state of an error-free history; null where undefined"),
     "goal_open": Column(pl.Boolean, "the goal can still be reached; null where there is none"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 import pytest
 
@@ -22,6 +23,7 @@ SE = 4.5  # standard errors a reading may lie from what is planted
         ("arithmetic:op=sub", 6, 6),
         ("arithmetic:op=mul", 6, 6),
         ("arithmetic:op=div", 8, 8),
+        ("grammar", 2, 20),
         ("groups", 2, 16),
         ("machines", 3, 16),
         ("machines:table=late,head=tracked,noise=20", 2, 12),
@@ -76,3 +78,26 @@ def test_planted_slips_of_a_turing_machine_are_read() -> None:
     assert abs(error.value - h) < SE * math.sqrt(h * (1 - h) / (ITEMS * (1 - (1 - h) ** lines) / h))
     share = (1 - h) ** lines
     assert abs(survival.value - share) < SE * math.sqrt(share * (1 - share) / ITEMS)
+
+
+def test_planted_slips_are_read_for_each_ability_and_a_section_ends_them():
+    """Where an ability can fail, it does at the planted rate; in a modular document the mark alone leads back."""
+    h, lines = 0.1, 60
+    spec = RollSpec("grammar:document=modular", 3, f"noisy-oracle:slip={h}", items=400, horizon=lines)
+    bench = Bench.load(spec)
+    world = bench.world
+    rows = compute(bench, range(400), batch=400).select("state", "action", "event", "true_state").rows()
+    tried: Counter[tuple[str, bool]] = Counter()
+    back = 0
+    for text, action, event, true in rows:
+        state = world.restore(text)
+        tried[world.ability(state, world.wrong(state)[0]), event == "slip"] += 1
+        assert event in ("right", "slip")
+        if not world.true(state):
+            assert true == (event == "right" and action == "#")
+            back += true
+    assert back > 50
+    for ability in world.abilities:
+        slips, all_ = tried[ability, True], tried[ability, True] + tried[ability, False]
+        assert all_ > 100
+        assert abs(slips - h * all_) < SE * math.sqrt(h * (1 - h) * all_), ability

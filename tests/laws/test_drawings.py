@@ -18,6 +18,7 @@ from deadreckon.studies.replays import replays
     [
         ("flows", 2, ("× slip", "→")),
         ("flows:map=lorenz", 2, ("× slip", "→")),
+        ("grammar", 3, ("× slip", "the text is wrong since")),
         ("machines", 1, ("× slip", "carried")),
         ("machines:kind=turing", 1, ("× slip", "carried")),
         ("machines:kind=stack", 1, ("× slip",)),

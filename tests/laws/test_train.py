@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from itertools import pairwise
 from math import exp, log
 from pathlib import Path
@@ -20,8 +21,9 @@ from deadreckon.train.exam import TESTS, error_now, examine, held_out
 from deadreckon.train.fit import BRANCH, loss, new_learner, publish_graded, schedule, source_of, train
 from deadreckon.train.muon import orthogonal
 from deadreckon.train.recipes import Fit, Text, parse_recipe, recipe_names, recipe_text
-from deadreckon.train.sources import Lesson, Source, draw, entropy
+from deadreckon.train.sources import Lesson, Source, draw, entropy, stumbling
 from deadreckon.worlds import load_world
+from deadreckon.worlds.grammar import Grammar
 
 torch.set_num_threads(1)
 
@@ -368,3 +370,38 @@ def test_a_wrong_recipe_is_refused_with_the_field(tmp_path: Path):
         recipe_text("sums-clear")
     with pytest.raises(BadOption, match="differ in alphabet"):
         Source([load_world("sums"), load_world("maps")], parse_recipe(good).text, 0, 100)
+
+
+def test_mistakes_by_ability_take_the_place_of_that_share_of_its_right_actions():
+    rates = {"brackets": 0.3, "agreement": 0.1, "entities": 0.0}
+    s, world = source("grammar:length=300", 3, "repaired", mistakes=0.0, mistakes_by=rates), Grammar(length=300)
+    seen: Counter[tuple[str, bool]] = Counter()
+    for item in range(40):
+        rng = np.random.default_rng(item)
+        moves = list(stumbling(world, world.start(3, rng), rng, 300, s.text))
+        for i, move in enumerate(moves):
+            slip = move.action not in move.law
+            seen[world.ability(move.state, move.action), slip] += world.true(move.state)
+            if slip and i + 1 < len(moves):
+                assert moves[i + 1].action == world.mend(moves[i + 1].state)
+                assert not move.taught
+    for ability in world.abilities:
+        rate, slips, right = rates.get(ability, 0.0), seen[ability, True], seen[ability, False]
+        assert right > 100
+        assert abs(slips - rate * (slips + right)) <= 4.5 * (rate * (1 - rate) * (slips + right)) ** 0.5
+    with pytest.raises(BadOption, match="sums-k0-v1 has no abilities"):
+        source("sums:k=0", 1, "repaired", mistakes_by={"brackets": 0.1})
+    with pytest.raises(BadOption, match="'spelling': grammar-whole-v1 has brackets, agreement, entities, order"):
+        source("grammar", 1, "repaired", mistakes_by={"spelling": 0.1})
+
+
+def test_the_floor_of_unmasked_mistakes_by_ability_is_the_entropy_of_what_is_written():
+    """One closing bracket in a sentence of one: right with 1 - p, each of the two others with p / 2."""
+    s = source("grammar", 1, "repaired", mistakes=0.0, mistakes_by={"brackets": 0.3}, mask_mistakes=False)
+    world = Grammar()
+    state = world.restore("1 0 (( -- _")
+    (move,) = stumbling(world, state, np.random.default_rng(0), 1, s.text)
+    law = dict(world.policy(state))
+    closes = law.pop(")")
+    written = [*law.values(), 0.7 * closes, 0.15 * closes, 0.15 * closes]
+    assert move.entropy == pytest.approx(entropy(dict(enumerate(written))), abs=1e-12)

@@ -29,6 +29,8 @@ SPECS = [
     "flows:r=3.6,length=30",
     "flows:map=henon",
     "flows:map=lorenz",
+    "grammar",
+    "grammar:document=modular,length=20",
     "groups",
     "groups:every=3",
     "groups:letters=all,every=0",
@@ -54,6 +56,8 @@ SPECS = [
     "sums",
     "sums:k=1",
     "sums:k=8",
+    "text",
+    "text:part=exam,length=20",
 ]
 
 

@@ -35,6 +35,7 @@ from deadreckon.instruments import (
     law_horizon,
     mover_stayer,
     multistate,
+    own_text,
     passes,
     recovery,
     smooth,
@@ -72,6 +73,7 @@ from deadreckon.instruments.multiplicity import (
     holm,
 )
 from deadreckon.instruments.outcomes import Outcomes, outcomes_of, read_models, read_outcomes
+from deadreckon.instruments.own_text import entropy_drift, written
 from deadreckon.instruments.predict import predictions
 from deadreckon.instruments.rank_tests import log_rank, log_rank_stratified
 from deadreckon.instruments.scores import (
@@ -101,6 +103,7 @@ __all__ = [
     "completion_score",
     "difference_anytime",
     "e_value_below",
+    "entropy_drift",
     "excess_accumulated_error",
     "half_life",
     "hazard_ratio",
@@ -133,6 +136,7 @@ __all__ = [
     "survival_gap_mixed",
     "survival_score",
     "table_score",
+    "written",
 ]
 
 Instrument = Callable[[Arm], Reading]
@@ -224,7 +228,6 @@ INSTRUMENTS: dict[str, Instrument] = {
     "error_autocorrelation_within_items": dependence.error_autocorrelation_within_items,
     "key_step_share": key_steps.key_step_share,
     "key_step_top": key_steps.key_step_top,
-    # named laws, and votes
     "horizon_exponential_50": partial(law_horizon.fitted_horizon, law="exponential"),
     "horizon_exponential_80": partial(law_horizon.fitted_horizon, law="exponential", q=0.8),
     "horizon_weibull_50": partial(law_horizon.fitted_horizon, law="weibull"),
@@ -236,6 +239,7 @@ INSTRUMENTS: dict[str, Instrument] = {
     "vote_ahead": voting.vote_ahead,
     "vote_cost": voting.vote_cost,
     "vote_never": voting.vote_never,
+    **own_text.NEED_NO_VERDICT,
 }
 
 OutcomeInstrument = Callable[[Outcomes], Reading]
@@ -276,6 +280,8 @@ def measure(
             raise UnknownName("reading", name, INSTRUMENTS)
     if by is None:
         arm = read(table, on_error)
+        if own_text.unjudged(table).any():
+            return [own_text.without_verdicts(INSTRUMENTS[name], arm, written(table, on_error)) for name in chosen]
         return [INSTRUMENTS[name](arm) for name in chosen]
     if by not in table.columns:
         raise BadOption(f"by={by!r} is not a column of the step table: has {', '.join(table.columns)}")

@@ -12,20 +12,36 @@ from typing import Any
 from deadreckon.errors import DeadreckonError
 from deadreckon.report.draw_arithmetic import ARITHMETIC
 from deadreckon.report.draw_flows import FLOWS
+from deadreckon.report.draw_grammar import GRAMMAR
 from deadreckon.report.draw_groups import GROUPS
 from deadreckon.report.draw_machines import MACHINES, STACKS
 from deadreckon.report.draw_maps import MAPS
 from deadreckon.report.draw_markov import MARKOV
 from deadreckon.report.draw_othello import OTHELLO
 from deadreckon.report.draw_sums import SUMS
+from deadreckon.report.draw_text import TEXT
 from deadreckon.report.scene import Artist, Drawing, Scene
 from deadreckon.report.text import readable
 from deadreckon.studies.study import Replay
-from deadreckon.worlds import arithmetic, flows, groups, ledger, load_world, machines, maps, markov, position, stacks
+from deadreckon.worlds import (
+    arithmetic,
+    flows,
+    grammar,
+    groups,
+    ledger,
+    load_world,
+    machines,
+    maps,
+    markov,
+    position,
+    stacks,
+    text,
+)
 
 ARTISTS: Mapping[type, Artist[Any]] = {
     arithmetic.State: ARITHMETIC,
     flows.State: FLOWS,
+    grammar.State: GRAMMAR,
     groups.State: GROUPS,
     ledger.State: SUMS,
     machines.State: MACHINES,
@@ -33,6 +49,7 @@ ARTISTS: Mapping[type, Artist[Any]] = {
     maps.Place: MAPS,
     position.Position: OTHELLO,
     markov.State: MARKOV,
+    text.State: TEXT,
 }
 
 

@@ -190,7 +190,8 @@ def _replay(key: str, replay: Replay) -> ReplayView:
         title = f"{replay.world}, before step {row.t}"
         svg = named(themed(drawing.svg), f"{key}-{i}", title, drawing.text) if drawing.svg else ""
         steps.append(_step(f"{key}-{i}", row, Markup(svg), drawing.text, i == error))
-    said = f"first error at step {replay.rows[error].t}" if error >= 0 else "no error of the model's own"
+    none = "no error of the model's own" if any(row.event for row in replay.rows) else "nobody can judge them"
+    said = f"first error at step {replay.rows[error].t}" if error >= 0 else none
     ended = f", ended: {replay.stop}" if replay.stop else ""
     ground = Markup(themed(drawn.ground))
     return ReplayView(key, replay, f"{len(replay.rows)} steps, {said}{ended}", ground, tuple(steps))
@@ -209,7 +210,8 @@ def _step(key: str, row: ReplayStep, svg: Markup, text: str, first: bool) -> Ste
         if applies
     ]
     leads = {True: "the true state", False: "a state off the true one", None: "–"}[row.true_state]
-    word = f"{row.event} ({row.forced})" if row.forced else row.event
+    event = row.event or "not judged"
+    word = f"{event} ({row.forced})" if row.forced else event
     glyph = "◦" if row.forced else GLYPHS.get(row.event, "")
     event_class = f"event-{row.event}" if row.event in GLYPHS else ""
     actor = "Forced" if row.forced else "Model writes"

@@ -29,6 +29,7 @@ from deadreckon.rollouts.prompting import Prompter
 from deadreckon.rollouts.recorders import F64, Laws, entropy, kl_pq, kl_qp, right_mass, row_sum, running_sum
 from deadreckon.rollouts.transcript import Story
 from deadreckon.seeds import Purpose, blocks
+from deadreckon.worlds.kinds import UnjudgedWorld
 
 
 class Law(NamedTuple):
@@ -249,6 +250,7 @@ class FromState:
         bad = np.array([key[2] for key in new])
         laws = Laws.of(p, q, np.zeros(len(new)))
         found = columns(laws, row_sum(np.where(bad[:, None] & (p <= 0.0), q, 0.0)))
+        found = [UNKNOWN] * len(new) if isinstance(self.world, UnjudgedWorld) else found
         with np.errstate(divide="ignore"):
             logps = np.log(q)
         rows = zip(new, running_sum(q).tolist(), logps.tolist(), entropy(laws).tolist(), found, strict=True)
@@ -280,7 +282,8 @@ def _wrong_is_illegal(world: World[Any, Any], state: Any, listed: Sequence[Any],
 
 
 def open_answers(world: World[Any, Any], model: Model, *, law: bool, prompter: Prompter | None = None) -> Answers:
-    """The way this model is asked."""
+    """The way this model is asked; nothing is compared with the law of a world that has no oracle."""
+    law = law and not isinstance(world, UnjudgedWorld)
     if isinstance(model, Privileged):
         return FromState(world, model)
     if prompter is not None and isinstance(model, Reader):

@@ -17,6 +17,7 @@ from deadreckon import __version__
 from deadreckon.contracts import ERRORS, Json, Stop, nan
 
 SCORE = "error_free"
+UNSEEN = (Stop.CUT.value, Stop.FAULT.value)  # ends that tell nothing of the score
 TOLD = ("t", "event", "true_state", "goal_open", "fix", "forced", "belief", "belief_right", "confidence", "state",
         "action", "taken", "parse", "logp", "entropy", "kl_pq", "kl_qp", "illegal_mass", "right_mass", "stop",
         "fault_code")  # fmt: skip
@@ -66,7 +67,7 @@ def _rollouts(table: pl.DataFrame) -> Iterator[list[dict[str, Json]]]:
 
 
 def _sample(rows: list[dict[str, Json]], when: str, model: str) -> dict[str, Json]:
-    steps = [row for row in rows if row["event"] is not None]
+    steps = [row for row in rows if row["event"] is not None or row["stop"] not in UNSEEN]
     first, last = rows[0], rows[-1]
     messages: list[Json] = [{"role": "user", "content": str(first["state"] or "")}]
     for row in steps:
@@ -100,11 +101,11 @@ def _sample(rows: list[dict[str, Json]], when: str, model: str) -> dict[str, Jso
 
 def _score(steps: list[dict[str, Json]], last: dict[str, Json]) -> dict[str, Json]:
     own = [row["event"] in ERRORS for row in steps if not row["forced"]]
-    unseen = last["stop"] in (Stop.CUT.value, Stop.FAULT.value)
+    unseen = last["stop"] in UNSEEN or any(row["event"] is None for row in steps)
     value = 0.0 if any(own) else nan if unseen else 1.0
     told = [
         {
-            "ok": row["event"] not in ERRORS,
+            "ok": None if row["event"] is None else row["event"] not in ERRORS,
             "event": row["event"],
             "action": row["action"] or "",
             "state_ok": row["true_state"],

@@ -11,6 +11,7 @@ import numpy as np
 
 from deadreckon.contracts import ERRORS, Event, OnError, Stop, World
 from deadreckon.seeds import Purpose, draw, pick
+from deadreckon.worlds.kinds import UnjudgedWorld
 
 S = TypeVar("S")
 A = TypeVar("A")
@@ -20,7 +21,7 @@ A = TypeVar("A")
 class Judged:
     """The event, and the state the action itself would lead to (None where it leads nowhere)."""
 
-    event: Event
+    event: Event | None  # None: the world has no oracle
     after: Any
 
 
@@ -28,9 +29,11 @@ def judge(world: World[S, A], state: S, text: str) -> Judged:
     """Judge an action's text against the actual state.
 
     In this order: not an action -> unparsed; not allowed -> illegal; in the oracle's support -> right; restores
-    the true state from a wrong one -> mend; otherwise slip.
+    the true state from a wrong one -> mend; otherwise slip. Where the world has no oracle, no event.
     """
     action = world.parse(text)
+    if isinstance(world, UnjudgedWorld):
+        return Judged(None, None if action is None or not world.allows(state, action) else world.step(state, action))
     if action is None:
         return Judged(Event.UNPARSED, None)
     if not world.allows(state, action):
@@ -66,8 +69,8 @@ def wrong_action(world: World[S, A], state: S, key: tuple[int, int], place: tupl
     return wrong[min(int(draw(key, place[0], place[1], Purpose.INJECT) * len(wrong)), len(wrong) - 1)]
 
 
-def is_error(event: Event) -> bool:
-    """slip, illegal or unparsed."""
+def is_error(event: Event | None) -> bool:
+    """slip, illegal or unparsed; what nobody can judge is none."""
     return event in ERRORS
 
 

@@ -125,21 +125,7 @@ class Loop:
     def _receive(self, live: Live, reply: Reply, law: Law) -> None:
         live.tokens += reply.tokens
         if reply.fault:
-            stop = Stop.CUT if reply.fault in CUT_CODES else Stop.FAULT
-            step = Step(
-                t=len(live.steps),
-                event=None,
-                true_state=None,
-                goal_open=None,
-                fix=self.world.fixes(live.state),
-                stop=stop.value,
-                fault_code=reply.fault,
-                state=self.world.show(live.state),
-                tokens=live.tokens,
-                asks=live.asks,
-            )
-            live.steps.append(step)
-            live.over, live.ask = True, None
+            self._cut(live, reply.fault)
             return
         if live.ask is not None and live.ask.purpose == "act":
             live.law = law
@@ -149,6 +135,24 @@ class Loop:
         if live.ask is None:
             self._begin(live)
 
+    def _cut(self, live: Live, code: str) -> None:
+        """End the rollout by a limit or a fault: a last row that never became a step."""
+        stop = Stop.CUT if code in CUT_CODES else Stop.FAULT
+        step = Step(
+            t=len(live.steps),
+            event=None,
+            true_state=None,
+            goal_open=None,
+            fix=self.world.fixes(live.state),
+            stop=stop.value,
+            fault_code=code,
+            state=self.world.show(live.state),
+            tokens=live.tokens,
+            asks=live.asks,
+        )
+        live.steps.append(step)
+        live.over, live.ask = True, None
+
     def _settle(self, live: Live, turn: Turn, forced: Forced | None) -> None:
         """Judge the turn, write its row, and put the rollout where the rule of the run says."""
         world, before, t = self.world, live.state, len(live.steps)
@@ -156,6 +160,9 @@ class Loop:
         state, taken = (judged.after, None) if forced is Forced.HEALED else self._outcome(live, judged)
         live.story.ends(turn.thought, turn.action if taken is None else taken, world.end)
         answer = live.lenient.get(turn.action)
+        if state is None:  # no word of a world without an oracle: nothing to go on from
+            self._cut(live, "unreadable")
+            return
         open_goal = goal_open(world, state)
         if goes_on(judged, self.spec.on_error):
             stop = ending(world, state, open_goal=open_goal, last=t + 1 == self.spec.horizon)
@@ -164,13 +171,13 @@ class Loop:
         live.steps.append(
             Step(
                 t,
-                judged.event.value,
+                None if judged.event is None else judged.event.value,
                 world.true(state),
                 open_goal,
                 world.fixes(before),
                 "" if forced is None else forced.value,
                 turn.belief or None,
-                turn.belief == world.belief(before) if turn.belief else None,
+                turn.belief == world.belief(before) if turn.belief and judged.event else None,
                 turn.confidence,
                 None if stop is None else stop.value,
                 None,

@@ -21,7 +21,7 @@ import numpy as np
 import polars as pl
 
 from deadreckon import __version__
-from deadreckon.contracts import BatchWorld, Json, Key, Model, Privileged, Remote, World
+from deadreckon.contracts import BatchWorld, Json, Key, Model, OnError, Privileged, Remote, World
 from deadreckon.errors import BadOption, BadText
 from deadreckon.models import load_model
 from deadreckon.models.kernel.model import KernelModel
@@ -40,6 +40,7 @@ from deadreckon.rollouts.workers import worker_pool
 from deadreckon.scaffolds import load_scaffold
 from deadreckon.seeds import Purpose, generator, hash64
 from deadreckon.worlds import load_world
+from deadreckon.worlds.kinds import UnjudgedWorld
 
 CONTRACT = "contract.json"  # what a remote model's server was found to do
 
@@ -65,6 +66,8 @@ class Bench:
             raise BadOption(f"level={spec.level}: {world.name} has levels {', '.join(map(str, world.levels))}")
         if isinstance(model, Privileged) and spec.temperature != 1.0:
             raise BadOption(f"temperature={spec.temperature:g}: {model.name} draws from its own law, leave it at 1")
+        if isinstance(world, UnjudgedWorld) and spec.on_error is OnError.REPAIR and not spec.teach:
+            raise BadOption(f"on_error=repair: {world.unjudged}, so nothing is ever repaired: add teach")
         prompting = load_prompting(spec.prompt)
         check_reader(model, prompting)
         words = prompting.shape != "transcript"

@@ -25,6 +25,7 @@ PAIRED = (
     "self_conditioning_ratio",
     "excess_accumulated_error",
     "log_loss_identity",
+    "entropy_drift",
     "difference",
     "ratio",
     "effect_size",

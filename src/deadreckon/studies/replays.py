@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import polars as pl
 
-from deadreckon.contracts import ERRORS, nan
+from deadreckon.contracts import ERRORS, Stop, nan
 from deadreckon.studies.study import Replay, ReplayStep
 from deadreckon.worlds import load_world
 
 MOST_STEPS = 60
+ENDED_BEFORE = (Stop.CUT.value, Stop.FAULT.value)  # on a row without an event: the step never was
 
 
 def replays(table: pl.DataFrame, world: str, *, count: int = 3) -> tuple[Replay, ...]:
@@ -31,20 +32,21 @@ def _replay(table: pl.DataFrame, spec: str, item: int, rollout: int) -> Replay:
     world = load_world(spec)
     steps = []
     for row in rows.head(MOST_STEPS).iter_rows(named=True):
-        if row["event"] is None:
+        if row["event"] is None and row["stop"] in ENDED_BEFORE:
             continue
         state = world.restore(row["state"])
+        judged = row["event"] is not None
         steps.append(
             ReplayStep(
                 t=row["t"],
                 state=row["state"],
                 says=world.says(state),
                 action=row["action"],
-                event=row["event"],
+                event=row["event"] or "",
                 true_state=row["true_state"],
                 forced=row["forced"],
                 logp=nan if row["logp"] is None else row["logp"],
-                right=tuple(world.write(action) for action in world.policy(state)),
+                right=tuple(world.write(action) for action in world.policy(state)) if judged else (),
                 thought=row["thought"],
             )
         )

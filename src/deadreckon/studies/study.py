@@ -43,7 +43,7 @@ class ReplayStep:
     state: str  # the actual state before the step, as `World.show` writes it
     says: str  # what the world added before the turn; "" = nothing
     action: str  # as the model wrote it
-    event: str
+    event: str  # "" = nobody can judge it
     true_state: bool | None  # whether the step leads to the state of an error-free history; None = undefined
     forced: str  # "" = the model's own
     logp: float  # nats of the action as sampled; nan = unknown

@@ -44,6 +44,7 @@ class Trained:
 def identity(recipe: Recipe, seed: int) -> str:
     """A hash of all that decides a run's weights, the machine and libraries apart."""
     silent = {"held_out"} if recipe.text.distilled else {"held_out", "distilled"}
+    silent |= set() if recipe.text.mistakes_by else {"mistakes_by"}
     decides = recipe.deciding.model_dump_json(exclude={"limits": True, "text": silent})
     return f"{hash64(decides, seed):016x}"
 

@@ -30,6 +30,7 @@ class Text(_Strict):
     regime: Regime
     distilled: bool = False  # learn the oracle's exact law of each action, not the one drawn: more than the data tell
     mistakes: Share = 0.1  # `repaired`: chance that a step is a mistake, corrected by the next step
+    mistakes_by: dict[str, Share] = {}  # `repaired`: the same chance for steps that test one ability of the world
     mask_mistakes: bool = True  # `repaired`: the mistakes themselves are read but not learned
     clean_share: Share = 0.0  # the first share of the steps reads clean text, as a clean run of the same seed does
     actions: Count | None = None  # at most so many actions of a text; None = to its end
@@ -76,7 +77,7 @@ class Recipe(_Strict):
         """The recipe with every field that decides no weight at its default."""
         text = self.text.model_dump() | {"held_out": ()}
         if self.text.regime != "repaired":
-            text |= {"mistakes": 0.1, "mask_mistakes": True}
+            text |= {"mistakes": 0.1, "mistakes_by": {}, "mask_mistakes": True}
         return self.model_copy(update={"text": Text.model_validate(text), "limits": ""})
 
     @property

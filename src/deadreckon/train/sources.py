@@ -21,6 +21,7 @@ from deadreckon.errors import BadOption
 from deadreckon.models.tokens import BEGIN, Tokenizer, filler_text
 from deadreckon.seeds import Purpose, generator, hash64
 from deadreckon.train.recipes import Text
+from deadreckon.worlds.kinds import SkilledWorld
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,9 @@ def expert(world: World[S, A], state: S, rng: np.random.Generator, most: int) ->
 def stumbling(world: World[S, A], state: S, rng: np.random.Generator, most: int, text: Text) -> Iterator[Move[S, A]]:
     """As `expert`, but with chance `text.mistakes` a step is wrong; the step after it sets things right.
 
+    Where `text.mistakes_by` gives the chances by ability, it is that of the ability which the right action tests, and
+    the mistake fails the same one.
+
     Right is the mend where the world has one, else the policy from the actual state. The text of an illegal
     mistake stays, the state does not change. Ends early where a mistake has put the goal out of reach.
     """
@@ -109,16 +113,36 @@ def stumbling(world: World[S, A], state: S, rng: np.random.Generator, most: int,
         if world.done(state) or world.distance(state) == inf:
             return
         law = _right(world, state, fixing=fixing)
-        wrong = () if fixing else world.wrong(state)
-        fixing = bool(wrong) and u < text.mistakes
-        action = wrong[int(v * len(wrong))] if fixing else draw(law, v)
-        floor = entropy(law)
-        if wrong and not text.mask_mistakes:
-            p = text.mistakes
-            floor = (1 - p) * (floor - log(1 - p)) + (p * log(len(wrong) / p) if p else 0.0)
+        action = draw(law, v)
+        p, wrong = (0.0, ()) if fixing else _mistakes(world, state, action, text)
+        blurred = law if fixing or text.mask_mistakes else _blurred(world, state, law, text)
+        floor = entropy(blurred)
+        fixing = bool(wrong) and u < p
+        if fixing:
+            action = wrong[int((u / p if text.mistakes_by else v) * len(wrong))]
         yield Move(state, action, law, not (fixing and text.mask_mistakes), floor)
         if world.allows(state, action):
             state = world.step(state, action)
+
+
+def _mistakes(world: World[S, A], state: S, action: A, text: Text) -> tuple[float, Sequence[A]]:
+    """The chance of a mistake in the place of this right action, and the mistakes it may be."""
+    wrong = world.wrong(state)
+    if not text.mistakes_by or not isinstance(world, SkilledWorld):
+        return text.mistakes, wrong
+    ability = world.ability(state, action)
+    return text.mistakes_by.get(ability, text.mistakes), [w for w in wrong if world.ability(state, w) == ability]
+
+
+def _blurred(world: World[S, A], state: S, law: Mapping[A, float], text: Text) -> Mapping[A, float]:
+    """The law of what is written: right actions and the mistakes in their places."""
+    blurred: dict[A, float] = {}
+    for action, share in law.items():
+        p, wrong = _mistakes(world, state, action, text)
+        blurred[action] = blurred.get(action, 0.0) + share * (1 - p if wrong else 1)
+        for slip in wrong:
+            blurred[slip] = blurred.get(slip, 0.0) + share * p / len(wrong)
+    return blurred
 
 
 def _right(world: World[S, A], state: S, *, fixing: bool) -> Mapping[A, float]:
@@ -140,6 +164,11 @@ class Source(Generic[S, A]):
         for world in worlds[1:]:
             if Tokenizer(world.alphabet).identity != self.tokens.identity:
                 raise BadOption(f"{worlds[0].name} and {world.name} differ in alphabet: train them apart")
+        for world in worlds if text.mistakes_by else ():
+            known = world.abilities if isinstance(world, SkilledWorld) else ()
+            for ability in text.mistakes_by:
+                if ability not in known:
+                    raise BadOption(f"mistakes_by {ability!r}: {world.name} has {', '.join(known) or 'no abilities'}")
         if text.distilled and any(world.width > 1 for world in worlds):
             raise BadOption("distilled needs actions of one symbol: leave it off in this world")
 

@@ -22,6 +22,7 @@ from deadreckon.validation import (
     planted_scores,
     planted_selection,
     planted_stops,
+    planted_text,
 )
 from deadreckon.validation.case import Case
 
@@ -42,6 +43,7 @@ MODULES = (  # each with its CASES
     planted_ahead,
     planted_scores,
     planted_ratios,
+    planted_text,
 )
 
 

@@ -18,22 +18,26 @@ GROUP = "deadreckon.worlds"
 BUILT_IN = {
     "arithmetic": "deadreckon.worlds.arithmetic:Arithmetic.from_options",
     "flows": "deadreckon.worlds.flows:Flows.from_options",
+    "grammar": "deadreckon.worlds.grammar:Grammar.from_options",
     "groups": "deadreckon.worlds.groups:Groups.from_options",
     "machines": "deadreckon.worlds.machines:from_options",
     "maps": "deadreckon.worlds.maps:Maps.from_options",
     "markov": "deadreckon.worlds.markov:Markov.from_options",
     "othello": "deadreckon.worlds.othello:Othello.from_options",
     "sums": "deadreckon.worlds.sums:Sums.from_options",
+    "text": "deadreckon.worlds.text:Text.from_options",
 }
 EXACT = {  # what is exact in a world of ours, for lists
     "arithmetic": "every line, as it follows from what is written and as it truly is; where each error comes from",
     "flows": "law of the next cell (logistic r = 4: exact, else counted), measure, support, Lyapunov exponent ln 2",
+    "grammar": "law and entropy of the next word, over all derivations; every slip in brackets, agreement, holders",
     "groups": "state and right element of every turn, in S5 and in a commutative twin",
     "machines": "every step of Mealy, Turing and stack machines; which programs are quines",
     "maps": "shortest ways, reachability, every right turn",
     "markov": "the next symbol's law, entropy and divergence rates, stationary law",
     "othello": "the board, every legal move, uniform law over them",
     "sums": "every total, as it is carried on and as it truly is",
+    "text": "nothing (plain text has no oracle): entropy and repetition of own text alone",
 }
 
 
