@@ -62,11 +62,15 @@ def cpu_words() -> frozenset[str]:
 
 @lru_cache(maxsize=1)
 def cpu_name() -> str:
-    """The processor's own name."""
+    """The processor's own name, with its family, model and stepping where they are told: makers use a name again."""
     info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    fields = {"cpu family": "family", "model": "model", "stepping": "stepping"}
+    told: dict[str, str] = {}
+    for line in info.read_text().splitlines() if info.exists() else []:
+        key, _, value = line.partition(":")
+        told.setdefault(key.strip(), value.strip())
+    name = told.get("model name") or platform.processor() or platform.machine()
+    return " ".join([name, *(f"{word} {told[key]}" for key, word in fields.items() if told.get(key))])
 
 
 def compiler() -> list[str]:
