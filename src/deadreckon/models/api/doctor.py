@@ -10,13 +10,11 @@ from deadreckon.errors import BrokenContract, ServerRefused
 from deadreckon.models.api import checks_of_draws as draws
 from deadreckon.models.api import checks_of_logprobs as laws
 from deadreckon.models.api import checks_of_replies as replies
-from deadreckon.models.api.contract import CORE, DRAWS, LAWS, Contract, Seen, Status, fail
+from deadreckon.models.api.contract import CORE, DRAWS, LAWS, Contract, Seen, Status, fail, no
 from deadreckon.models.api.probe import WHOLE, Probe
 from deadreckon.models.api.reply import Spoilt
 from deadreckon.models.api.request import Endpoint
 from deadreckon.models.api.sender import Sender
-from deadreckon.models.api.terms import Terms
-from deadreckon.models.api.wire import Wire
 
 Check = Callable[[Probe], Seen]
 
@@ -88,6 +86,8 @@ def examine(sender: Sender, model: str, endpoint: Endpoint, checks: dict[str, Ch
                     break
                 probe = Probe(sender, model, endpoint, pool)
                 seen[name] = _made(check, probe)
+            if seen[name].status is Status.FAIL and name in sender.wire.may_drop:
+                seen[name] = no(sender.wire.may_drop[name])
     return Contract(sender.wire.url, model, endpoint, seen, _facts(probe, seen))
 
 
@@ -146,16 +146,6 @@ def settle(sender: Sender, model: str, endpoint: Endpoint, temperature: float, *
         saw = found.checks[broken[0]].saw if broken[0] in found.checks else "no log-probabilities"
         raise BrokenContract(
             f"{sender.wire.url} fails {broken[0]!r} ({saw}), which this run takes for granted:"
-            f" see deadreckon doctor {sender.wire.url} --model {model}"
+            f" see {sender.wire.doctor(model)}"
         )
     return found
-
-
-def visit(url: str, model: str, key: str, terms: str = "") -> list[Contract]:
-    """`doctor` by URL; `key` names the environment variable that holds one. BadOption, ServerRefused, CapReached."""
-    limits = Terms.of(terms)
-    sender = Sender(Wire(url, key, timeout=limits.timeout, most=limits.concurrency), limits)
-    try:
-        return doctor(sender, model)
-    finally:
-        sender.wire.close()
