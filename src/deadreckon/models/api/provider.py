@@ -73,7 +73,7 @@ class Provider:
         found = self._run(self._generate(request))
         if isinstance(found, BaseException):
             raise self._fault(found) from None
-        return read(request, found, strict=strict)
+        return read(request, as_reply(*found), strict=strict)
 
     def models(self) -> list[str]:
         """None: Inspect lists no models."""
@@ -90,7 +90,8 @@ class Provider:
 
     # --- Inspect --------------------------------------------------------------------------------------------
 
-    async def _generate(self, request: Request) -> Mapping[str, Json]:
+    async def _generate(self, request: Request) -> tuple[ModelOutput, Mapping[str, Json]]:
+        """The output, and the provider's own reply where Inspect kept it."""
         messages = [ROLES[role](content) for role, content in request.messages]
         config = GenerateConfig(
             max_tokens=request.max_tokens,
@@ -109,7 +110,7 @@ class Provider:
             output = await self._model.generate(messages, config=config, cache=False)
         events = transcript().events  # of this task alone
         call = getattr(events[-1], "call", None) if events else None
-        return as_reply(output, (call.response if call else None) or {})
+        return output, (call.response if call else None) or {}
 
     def _no_retries(self) -> bool:
         """Whether the provider's client tries once alone: told to, where it takes that."""
