@@ -130,6 +130,21 @@ def test_a_run_is_refused_where_what_it_needs_fails(lie: str, temperature: float
             settle(sender, "toy", "completions", temperature, score=score)
 
 
+@pytest.mark.parametrize("endpoint", ["chat", "completions"])
+def test_stop_strings_are_needed_where_they_are_sent(endpoint: Endpoint) -> None:
+    with ToyServer(ToyLaw(), Manners(defects=frozenset(["stop_kept"]))) as server:
+        sender = Sender(Wire(server.url), Terms(attempts=1))
+        if endpoint == "completions":
+            with pytest.raises(BrokenContract, match="fails 'stop'"):
+                settle(sender, "toy", endpoint, 1.0, score=False)
+        else:
+            settle(sender, "toy", endpoint, 1.0, score=False)
+        (contract,) = doctor(sender, "toy", (endpoint,))
+        verdicts = {v.instrument: v.usable for v in contract.verdicts()}
+        assert verdicts["greedy rollouts"] == (endpoint == "chat")
+        assert "stop" in contract.failed(list(contract.checks))
+
+
 def test_a_greedy_run_does_not_need_a_temperature() -> None:
     with ToyServer(ToyLaw(), Manners(defects=frozenset(["temperature_ignored"]))) as server:
         sender = Sender(Wire(server.url), Terms(attempts=1))

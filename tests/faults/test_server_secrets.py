@@ -80,7 +80,7 @@ def test_no_key_in_any_output_log_or_file(
             ["list"],
         ):
             codes.append(run(monkeypatch, *words))
-    with ToyServer(law(), Manners(defects=frozenset(["stop_kept"])), key=CANARY, faults=0.1) as lying:
+    with ToyServer(law(), Manners(defects=frozenset(["temperature_ignored"])), key=CANARY, faults=0.1) as lying:
         lying.stall_s = 0.3
         words = ["roll", "sums", "--model", f"openai:toy,url={lying.url}", *rolled, "--out", out[3]]
         codes.append(run(monkeypatch, *words, "--terms", "timeout=0.2,backoff=0.01"))

@@ -10,7 +10,7 @@ from deadreckon.errors import BrokenContract, ServerRefused
 from deadreckon.models.api import checks_of_draws as draws
 from deadreckon.models.api import checks_of_logprobs as laws
 from deadreckon.models.api import checks_of_replies as replies
-from deadreckon.models.api.contract import CORE, DRAWS, LAWS, Contract, Seen, Status, fail, no
+from deadreckon.models.api.contract import CORE, DRAWS, LAWS, Contract, Seen, Status, fail, no, relied_on
 from deadreckon.models.api.probe import WHOLE, Probe
 from deadreckon.models.api.reply import Spoilt
 from deadreckon.models.api.request import Endpoint
@@ -133,12 +133,12 @@ def doctor(sender: Sender, model: str, only: Sequence[Endpoint] = ()) -> list[Co
 
 def settle(sender: Sender, model: str, endpoint: Endpoint, temperature: float, *, score: bool) -> Contract:
     """What a run needs before it begins. BrokenContract, ServerRefused."""
-    names = [*CORE, "seed", "n", *(DRAWS if temperature > 0.0 else ()), *LOGPROBS, *(ECHO if score else ())]
+    needed = relied_on([*CORE, *(DRAWS if temperature > 0.0 else ())], endpoint)
+    names = [*needed, "seed", "n", *LOGPROBS, *(ECHO if score else ())]
     checks = {name: check for name, check in checks_for(endpoint).items() if name in names}
     if "temperature" in checks:
         checks["temperature"] = partial(draws.temperature, asked=temperature)
     found = examine(sender, model, endpoint, checks)
-    needed = [*CORE, *(DRAWS if temperature > 0.0 else ())]
     broken = found.failed(needed)
     if score:
         broken += found.failed((*LAWS, *ECHO), (Status.FAIL, Status.NO)) or ([] if found.passed(*ECHO) else ["echo"])
