@@ -2,6 +2,7 @@
 
     .venv/bin/python examples/tiny_llama.py tiny
     .venv/bin/python benchmarks/served.py tiny
+    .venv/bin/python benchmarks/served.py tiny openai:NAME,url=URL    # a server of the same weights, up already
 
 Starts `transformers serve` (transformers[serving]) on loopback, runs sums, maps and othello through it with `openai:`
 as a conversation, and the same spec through `hf:`. Exit code 1 where one verdict differs.
@@ -71,25 +72,33 @@ def _answers(port: int) -> bool:
         return False
 
 
-def compared(checkpoint: Path, url: str, world: str, items: int = ITEMS, steps: int = STEPS) -> Pair:
+def compared(checkpoint: Path, served: str, world: str, items: int = ITEMS, steps: int = STEPS) -> Pair:
     """Greedy rollouts of a world through `hf:` and through the server."""
     here, there = (
         roll(RollSpec(world, 1, model, items=items, horizon=steps, on_error="skip", law=False, temperature=0.0,
                       prompt="chat:shots=0"))
-        for model in (f"hf:{checkpoint}", f"openai:{checkpoint},url={url}")
+        for model in (f"hf:{checkpoint}", served)
     )  # fmt: skip
     return Pair(here, there)
 
 
-def main() -> None:
-    checkpoint = Path(sys.argv[1]).resolve()
+def report(checkpoint: Path, served: str) -> bool:
+    """Print a line a world; whether all verdicts are alike."""
     alike = True
+    for world in WORLDS:
+        pair = compared(checkpoint, served, world)
+        counts = ", ".join(f"{n} {event}" for event, n in pair.here["event"].value_counts(sort=True).rows())
+        print(f"{world:<8} {pair.here.height} steps ({counts}): the same verdicts {pair.alike}", flush=True)
+        alike &= pair.alike
+    return alike
+
+
+def main() -> None:
+    checkpoint, served = Path(sys.argv[1]).resolve(), sys.argv[2:]
+    if served:
+        sys.exit(not report(checkpoint, served[0]))
     with server(checkpoint) as url:
-        for world in WORLDS:
-            pair = compared(checkpoint, url, world)
-            counts = ", ".join(f"{n} {event}" for event, n in pair.here["event"].value_counts(sort=True).rows())
-            print(f"{world:<8} {pair.here.height} steps ({counts}): the same verdicts {pair.alike}", flush=True)
-            alike &= pair.alike
+        alike = report(checkpoint, f"openai:{checkpoint},url={url}")
     sys.exit(not alike)
 
 

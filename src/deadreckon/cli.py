@@ -296,6 +296,7 @@ def doctor(
     ],
     model: Annotated[str, typer.Option(help="Model, as the server names it; not with inspect:...")] = "",
     key: Annotated[str, typer.Option(help="Environment variable that holds the key.")] = "",
+    also: Annotated[str, typer.Option(help="Sent with every request, e.g. top_k:0+min_p:0+repeat_penalty:1.")] = "",
     json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
     terms: Terms = "",
 ) -> None:
@@ -305,7 +306,7 @@ def doctor(
     from deadreckon.models.visit import visit
     from deadreckon.report.say import contract_table, contracts_json
 
-    contracts = visit(url, model, key, terms)
+    contracts = visit(url, model, key, terms, also)
     if json:
         typer.echo(contracts_json(contracts))
     else:

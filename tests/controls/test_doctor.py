@@ -46,6 +46,7 @@ LIES = {  # a planted defect: the check that is to find it
     "probabilities": "mass",
     "prompt_stripped": "spaces",
     "prompt_truncated": "whole prompt",
+    "repeats_penalised": "no penalty",
     "replies_cached": "fresh draws",
     "same_samples": "n differ",
     "seed_ignored": "seed",
@@ -121,7 +122,13 @@ def test_each_instrument_has_a_verdict_with_its_reason() -> None:
 
 @pytest.mark.parametrize(
     ("lie", "temperature", "score"),
-    [("temperature_ignored", 1.0, False), ("usage_missing", 0.0, False), ("echo_shifted", 1.0, True)],
+    [
+        ("temperature_ignored", 1.0, False),
+        ("usage_missing", 0.0, False),
+        ("echo_shifted", 1.0, True),
+        ("repeats_penalised", 1.0, False),
+        ("repeats_penalised", 0.0, False),
+    ],
 )
 def test_a_run_is_refused_where_what_it_needs_fails(lie: str, temperature: float, score: bool) -> None:
     with ToyServer(ToyLaw(), Manners(defects=frozenset([lie]))) as server:

@@ -81,7 +81,7 @@ def test_doctor_finds_what_this_server_does_not_do(checkpoint: Path, url: str) -
 def test_greedy_verdicts_are_those_in_process(checkpoint: Path, url: str) -> None:
     events = set()
     for world in served.WORLDS:
-        pair = served.compared(checkpoint, url, world, items=3, steps=6)
+        pair = served.compared(checkpoint, f"openai:{checkpoint},url={url}", world, items=3, steps=6)
         assert pair.alike, world
         events |= {(world, event) for event in pair.here["event"]}
     assert {world for world, _ in events} == {"sums", "maps", "othello"}

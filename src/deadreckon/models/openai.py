@@ -4,7 +4,8 @@
     openai:toy,url=http://127.0.0.1:8000/v1,endpoint=completions,score=yes
     openai:gpt-4o-mini,key=OPENAI_API_KEY
 
-`key` names the environment variable that holds the key; the key itself is never written anywhere.
+`key` names the environment variable that holds the key; the key itself is never written anywhere. `also` is sent with
+every request, to turn off what a server does to its samples by itself: also=top_k:0+min_p:0+repeat_penalty:1.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from typing import cast
 
 from deadreckon.contracts import ChatReader, Scorer, TextReader
 from deadreckon.errors import BadOption
-from deadreckon.models.api.request import Endpoint
+from deadreckon.models.api.request import Endpoint, read_also
 from deadreckon.models.api.served import ServedModel
 from deadreckon.models.api.session import Address, ScorerSession
 from deadreckon.models.api.terms import Terms
 from deadreckon.models.api.wire import OPENAI, Wire, base_url
 from deadreckon.specs import known_only, one_of, parse_spec, read_option
 
-OPTIONS = ("url", "endpoint", "score", "key")
+OPTIONS = ("url", "endpoint", "score", "key", "also")
 YES_NO = one_of("yes", "no")
 
 
@@ -29,7 +30,8 @@ class OpenAIModel(ServedModel):
 
     def dial(self, terms: Terms) -> Wire:
         """See `ServedModel.dial`."""
-        return Wire(self.address.url, self.address.key, timeout=terms.timeout, most=terms.concurrency)
+        where = self.address
+        return Wire(where.url, where.key, timeout=terms.timeout, most=terms.concurrency, also=where.also)
 
 
 class OpenAIText(OpenAIModel, TextReader):
@@ -59,7 +61,10 @@ def load_openai(rest: str) -> OpenAIModel:
     score = read_option("openai", given, "score", YES_NO, "no") == "yes"
     if score and endpoint == "chat":
         raise BadOption("openai score=yes: only a completions endpoint can score texts, add endpoint=completions")
-    address = Address(served, base_url(given.get("url", OPENAI)), endpoint, given.get("key", ""))
+    also = given.get("also", "")
+    read_also(also)
+    address = Address(served, base_url(given.get("url", OPENAI)), endpoint, given.get("key", ""), also)
     kind = OpenAIScorer if score else OpenAIChat if endpoint == "chat" else OpenAIText
     identity = {"engine": "openai", "url": address.url, "served": served, "endpoint": endpoint}
+    identity |= {"also": also} if also else {}
     return kind(f"openai:{rest}", address, identity)

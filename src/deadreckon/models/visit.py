@@ -12,17 +12,22 @@ from deadreckon.models.api.terms import Terms
 from deadreckon.models.api.wire import Wire
 
 
-def visit(url: str, model: str, key: str, terms: str = "") -> list[Contract]:
-    """Every check; `key` names the environment variable that holds one. BadOption, ServerRefused, CapReached."""
+def visit(url: str, model: str = "", key: str = "", terms: str = "", also: str = "") -> list[Contract]:
+    """Every check; `key` names the environment variable that holds one, `also`: see `read_also`.
+
+    BadOption, ServerRefused, CapReached.
+    """
     if url.startswith("inspect:"):
-        if model or key:
-            raise BadOption("doctor inspect:PROVIDER/MODEL names its model; its key is that of the spec, key=NAME")
+        if model or key or also:
+            raise BadOption(
+                "doctor inspect:PROVIDER/MODEL takes no other option than terms: write key=NAME in the spec"
+            )
         found: list[Contract] = import_module("deadreckon.models.inspect").visit_inspect(url.partition(":")[2], terms)
         return found
     if not model:
         raise BadOption(f"doctor {url}: name the model, --model NAME")
     limits = Terms.of(terms)
-    sender = Sender(Wire(url, key, timeout=limits.timeout, most=limits.concurrency), limits)
+    sender = Sender(Wire(url, key, timeout=limits.timeout, most=limits.concurrency, also=also), limits)
     try:
         return doctor(sender, model)
     finally:

@@ -66,7 +66,17 @@ class Verdict:
     why: str
 
 
-CORE = ("model", "max_tokens", "finish reason", "stop", "every stop", "usage", "whole prompt", "whole text")
+CORE = (
+    "model",
+    "max_tokens",
+    "finish reason",
+    "stop",
+    "every stop",
+    "usage",
+    "whole prompt",
+    "whole text",
+    "no penalty",
+)
 STOPS = ("stop", "every stop")  # a conversation's answers end by themselves: it sends no stop string
 DRAWS = ("draws differ", "fresh draws", "temperature")
 LOGPROBS = ("logprobs", "a logprob a token", "chosen token", "best token", "mass", "top count", "top order")

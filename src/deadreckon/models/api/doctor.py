@@ -50,6 +50,7 @@ LOGPROBS: dict[str, Check] = {
     "a logprob a token": laws.a_token,
     "chosen token": laws.chosen,
     "best token": laws.best,
+    "no penalty": laws.no_penalty,
     "mass": laws.total,
     "top count": laws.count,
     "top order": laws.order,

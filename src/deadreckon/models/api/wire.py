@@ -17,7 +17,7 @@ import httpx2
 from deadreckon.errors import BadOption, ServerRefused
 from deadreckon.models.api.exchange import asked_wait, cleaned, forms, refusal
 from deadreckon.models.api.reply import Heard, Spoilt, read, read_object
-from deadreckon.models.api.request import Request
+from deadreckon.models.api.request import Request, read_also
 
 MOST_BYTES = 16 << 20  # of a reply
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -48,9 +48,13 @@ class Wire:
 
     may_drop: Mapping[str, str] = MappingProxyType({})  # what a server takes, it has to do
 
-    def __init__(self, url: str, name: str = "", *, timeout: float = 120.0, most: int = 32):
-        """`name` of the key's environment variable; `timeout` seconds for a whole reply. BadOption."""
+    def __init__(self, url: str, name: str = "", *, timeout: float = 120.0, most: int = 32, also: str = ""):
+        """`name` of the key's environment variable; `timeout` seconds for a whole reply; `also`: see `read_also`.
+
+        BadOption.
+        """
         self.url, self.timeout = base_url(url), timeout
+        self._also, self._said_also = read_also(also), f" --also {also}" if also else ""
         self.key_name = key_name(self.url, name)
         key = os.environ.get(self.key_name, "")
         if name and not key:
@@ -77,11 +81,11 @@ class Wire:
 
     def exchange(self, request: Request, *, strict: bool) -> Heard:
         """See `Exchange`."""
-        return read(request, read_object(self.post(request.path, request.data())), strict=strict)
+        return read(request, read_object(self.post(request.path, request.data(self._also))), strict=strict)
 
     def doctor(self, model: str) -> str:
         """See `Exchange`."""
-        return f"deadreckon doctor {self.url} --model {model}"
+        return f"deadreckon doctor {self.url} --model {model}{self._said_also}"
 
     def post(self, path: str, data: bytes) -> bytes:
         """The body of a reply with status 200. Spoilt, ServerRefused."""
