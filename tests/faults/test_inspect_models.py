@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import threading
 from collections import Counter
@@ -122,11 +123,16 @@ def rolled(monkeypatch: pytest.MonkeyPatch, mock: Mock, out: Path | None = None,
 # --- The same rollouts ------------------------------------------------------------------------------------------
 
 
-def test_rollouts_through_a_provider_are_those_of_the_server(clean: pl.DataFrame) -> None:
-    with ToyServer(law()) as server:
+def test_rollouts_through_a_provider_are_those_of_the_server_and_show_no_key(
+    clean: pl.DataFrame, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    with ToyServer(law(), key="sk-canary+7/Qz=xw9") as server:
         server.watch = is_step
         assert facts(roll(spec(through(server)))).equals(clean)
         assert server.watched == clean.height
+    assert caplog.text
+    assert "sk-canary" not in caplog.text + "".join(capfd.readouterr())
     assert clean["logp"].null_count() == 0
 
 
