@@ -313,6 +313,7 @@ def test_a_spec_that_cannot_be_is_one_clear_line(rest: str, says: str) -> None:
     with pytest.raises((BadOption, ServerRefused, BrokenContract), match=says) as error:
         roll(spec(f"inspect:{rest}", items=1, horizon=1), terms="attempts=1,timeout=2")
     assert "\n" not in str(error.value)
+    assert "[bold]" not in str(error.value)
     assert "sk-canary" not in str(error.value)
 
 

@@ -7,6 +7,7 @@ how many it makes: every attempt is counted and every reply checked here. What a
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from types import MappingProxyType
@@ -40,6 +41,7 @@ FINISH = {"stop": "stop", "max_tokens": "length", "content_filter": "content_fil
 UNBOUND = 1024  # connections: how many are open is decided by `Throttle`
 HERE = {"mockllm", "hf", "transformer_lens", "nnterp", "none"}  # providers that ask nobody
 MOST_CAUSES = 8
+MARKUP = re.compile(r"\[/?[a-z ]*\]")  # of Inspect's messages, for a terminal
 
 
 class Provider:
@@ -63,7 +65,7 @@ class Provider:
         made = self._run(_made(make))
         if isinstance(made, BaseException):
             self._stop()
-            raise BadOption(f"{name}: Inspect has no such model here: {cleaned(str(made), [])}")
+            raise BadOption(f"{name}: Inspect has no such model here: {cleaned(MARKUP.sub('', str(made)), [])}")
         self._model: InspectModel = made
         self._secrets = forms(made.api.api_key or "")
         self.retries = "none" if self._no_retries() else "unknown"
