@@ -2,100 +2,103 @@
 
     .venv/bin/python examples/tiny_llama.py tiny
     .venv/bin/python benchmarks/served.py tiny
+    .venv/bin/python benchmarks/served.py tiny openai:NAME,url=URL    # a server of the same weights, up already
 
-Starts `transformers serve` (transformers[serving]) on loopback, runs sums, maps and othello through it as a
-conversation, and the same spec through `hf:`. Temperature 0 is asked for in each request: this server ignores any
-other temperature unless the checkpoint's generation settings sample.
+Starts `transformers serve` (transformers[serving]) on loopback, runs sums, maps and othello through it with `openai:`
+as a conversation, and the same spec through `hf:`. Exit code 1 where one verdict differs.
 """
 
-import json
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from socket import socket
+from typing import NamedTuple
 
-from deadreckon.contracts import Ask, ChatReader, Reply, nan
-from deadreckon.rollouts.run import Bench, compute
+import polars as pl
+
+from deadreckon.rollouts.run import roll
 from deadreckon.rollouts.spec import RollSpec
 
-PORT, ITEMS, STEPS, PATIENCE = 8765, 4, 12, 300
+ITEMS, STEPS, PATIENCE_S = 4, 12, 300
 WORLDS = ("sums", "maps", "othello")
+VERDICT = ["item", "t", "event", "action", "parse", "stop"]
 
 
-class Served(ChatReader):
-    """A chat endpoint, one request after another."""
+class Pair(NamedTuple):
+    """The same spec, in process and through the server."""
 
-    context = float("inf")
+    here: pl.DataFrame
+    there: pl.DataFrame
 
-    def __init__(self, url: str, model: str):
-        self.url, self.model, self.name, self.identity, self.seed, self.capacity = (
-            url,
-            model,
-            f"{model}@{url}",
-            {},
-            None,
-            4,
-        )
+    @property
+    def alike(self) -> bool:
+        return self.here.select(VERDICT).equals(self.there.select(VERDICT))
 
-    def length(self, ask: Ask) -> int:
-        return 0
 
-    def session(self) -> "Served":
-        return self
-
-    def complete(self, asks: Sequence[Ask]) -> list[Reply]:
-        return [Reply((self._answer(ask),), (nan,), (nan,), 0) for ask in asks]
-
-    def _answer(self, ask: Ask) -> str:
-        messages = [{"role": message.role, "content": message.text} for message in ask.messages]
-        body = {"model": self.model, "messages": messages, "temperature": ask.temperature, "max_tokens": ask.max_tokens}
-        data, kind = json.dumps(body).encode(), {"Content-Type": "application/json"}
-        with urllib.request.urlopen(urllib.request.Request(f"{self.url}/v1/chat/completions", data, kind)) as answer:
-            text: str = json.load(answer)["choices"][0]["message"]["content"]
-        return text
+def free_port() -> int:
+    with socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
 
 
 @contextmanager
 def server(checkpoint: Path) -> Iterator[str]:
-    """`transformers serve` on loopback, until the block ends."""
-    program = Path(sys.executable).with_name("transformers")
-    command = [program, "serve", checkpoint, "--host", "127.0.0.1", "--port", str(PORT), "--device", "cpu"]
+    """`transformers serve` on loopback, until the block ends; its base URL."""
+    port, program = free_port(), Path(sys.executable).with_name("transformers")
+    command = [program, "serve", checkpoint, "--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{PORT}"
+    end = time.monotonic() + PATIENCE_S
     try:
-        for _ in range(PATIENCE):
-            try:
-                with urllib.request.urlopen(f"{url}/health"):
-                    break
-            except OSError:
-                time.sleep(1.0)
-        yield url
+        while not _answers(port):
+            if process.poll() is not None or time.monotonic() > end:
+                raise SystemExit("transformers serve does not start: pip install 'transformers[serving]'")
+            time.sleep(0.5)
+        yield f"http://127.0.0.1:{port}/v1"
     finally:
         process.terminate()
         process.wait()
 
 
-def main() -> None:
-    checkpoint = Path(sys.argv[1]).resolve()
+def _answers(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health"):
+            return True
+    except OSError:
+        return False
+
+
+def compared(checkpoint: Path, served: str, world: str, items: int = ITEMS, steps: int = STEPS) -> Pair:
+    """Greedy rollouts of a world through `hf:` and through the server."""
+    here, there = (
+        roll(RollSpec(world, 1, model, items=items, horizon=steps, on_error="skip", law=False, temperature=0.0,
+                      prompt="chat:shots=0"))
+        for model in (f"hf:{checkpoint}", served)
+    )  # fmt: skip
+    return Pair(here, there)
+
+
+def report(checkpoint: Path, served: str) -> bool:
+    """Print a line a world; whether all verdicts are alike."""
     alike = True
+    for world in WORLDS:
+        pair = compared(checkpoint, served, world)
+        counts = ", ".join(f"{n} {event}" for event, n in pair.here["event"].value_counts(sort=True).rows())
+        print(f"{world:<8} {pair.here.height} steps ({counts}): the same verdicts {pair.alike}", flush=True)
+        alike &= pair.alike
+    return alike
+
+
+def main() -> None:
+    checkpoint, served = Path(sys.argv[1]).resolve(), sys.argv[2:]
+    if served:
+        sys.exit(not report(checkpoint, served[0]))
     with server(checkpoint) as url:
-        for world in WORLDS:
-            spec = RollSpec(
-                world, 1, f"hf:{checkpoint}", items=ITEMS, horizon=STEPS, on_error="skip", law=False, temperature=0.0,
-                prompt="chat:shots=0",
-            )  # fmt: skip
-            bench = Bench.load(spec)
-            here = compute(bench, range(ITEMS), ITEMS)
-            remote = Bench(spec, bench.world, Served(url, str(checkpoint)), bench.prompter)
-            there = compute(remote, range(ITEMS), ITEMS)
-            same = ["item", "t", "event", "action", "parse", "stop"]
-            counts = ", ".join(f"{n} {event}" for event, n in here["event"].value_counts(sort=True).rows())
-            equal = here.select(same).equals(there.select(same))
-            print(f"{world:<8} {here.height} steps ({counts}): the same verdicts {equal}", flush=True)
-            alike &= equal
+        alike = report(checkpoint, f"openai:{checkpoint},url={url}")
     sys.exit(not alike)
 
 

@@ -30,6 +30,7 @@ EXTRAS = {
     "altair": "plots",
     "vl_convert": "plots",
     "httpx2": "api",
+    "inspect_ai": "inspect",
 }
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.")]
@@ -289,19 +290,23 @@ def bench(
 
 @app.command()
 def doctor(
-    url: Annotated[str, typer.Argument(help="Base URL of an OpenAI-compatible server, e.g. http://127.0.0.1:8000/v1.")],
-    model: Annotated[str, typer.Option(help="Model, as the server names it.")],
+    url: Annotated[
+        str,
+        typer.Argument(help="Base URL of an OpenAI-compatible server, e.g. http://127.0.0.1:8000/v1, or inspect:..."),
+    ],
+    model: Annotated[str, typer.Option(help="Model, as the server names it; not with inspect:...")] = "",
     key: Annotated[str, typer.Option(help="Environment variable that holds the key.")] = "",
+    also: Annotated[str, typer.Option(help="Sent with every request, e.g. top_k:0+min_p:0+repeat_penalty:1.")] = "",
     json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
     terms: Terms = "",
 ) -> None:
     """Check that a server does what the instruments take for granted. Exit code 1: a check fails."""
     from rich.console import Console
 
-    from deadreckon.models.api.doctor import visit
+    from deadreckon.models.visit import visit
     from deadreckon.report.say import contract_table, contracts_json
 
-    contracts = visit(url, model, key, terms)
+    contracts = visit(url, model, key, terms, also)
     if json:
         typer.echo(contracts_json(contracts))
     else:

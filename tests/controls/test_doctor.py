@@ -46,6 +46,7 @@ LIES = {  # a planted defect: the check that is to find it
     "probabilities": "mass",
     "prompt_stripped": "spaces",
     "prompt_truncated": "whole prompt",
+    "repeats_penalised": "no penalty",
     "replies_cached": "fresh draws",
     "same_samples": "n differ",
     "seed_ignored": "seed",
@@ -121,13 +122,34 @@ def test_each_instrument_has_a_verdict_with_its_reason() -> None:
 
 @pytest.mark.parametrize(
     ("lie", "temperature", "score"),
-    [("temperature_ignored", 1.0, False), ("usage_missing", 0.0, False), ("echo_shifted", 1.0, True)],
+    [
+        ("temperature_ignored", 1.0, False),
+        ("usage_missing", 0.0, False),
+        ("echo_shifted", 1.0, True),
+        ("repeats_penalised", 1.0, False),
+        ("repeats_penalised", 0.0, False),
+    ],
 )
 def test_a_run_is_refused_where_what_it_needs_fails(lie: str, temperature: float, score: bool) -> None:
     with ToyServer(ToyLaw(), Manners(defects=frozenset([lie]))) as server:
         sender = Sender(Wire(server.url), Terms(attempts=1))
         with pytest.raises(BrokenContract, match=r"see deadreckon doctor http"):
             settle(sender, "toy", "completions", temperature, score=score)
+
+
+@pytest.mark.parametrize("endpoint", ["chat", "completions"])
+def test_stop_strings_are_needed_where_they_are_sent(endpoint: Endpoint) -> None:
+    with ToyServer(ToyLaw(), Manners(defects=frozenset(["stop_kept"]))) as server:
+        sender = Sender(Wire(server.url), Terms(attempts=1))
+        if endpoint == "completions":
+            with pytest.raises(BrokenContract, match="fails 'stop'"):
+                settle(sender, "toy", endpoint, 1.0, score=False)
+        else:
+            settle(sender, "toy", endpoint, 1.0, score=False)
+        (contract,) = doctor(sender, "toy", (endpoint,))
+        verdicts = {v.instrument: v.usable for v in contract.verdicts()}
+        assert verdicts["greedy rollouts"] == (endpoint == "chat")
+        assert "stop" in contract.failed(list(contract.checks))
 
 
 def test_a_greedy_run_does_not_need_a_temperature() -> None:

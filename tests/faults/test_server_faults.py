@@ -249,6 +249,9 @@ def test_a_torn_line_is_cut_off_and_damage_is_refused(tmp_path: Path) -> None:
         (",endpoint=responses", "choose from chat, completions"),
         (",score=yes", "add endpoint=completions"),
         (",top=5", "has no option 'top'"),
+        (",also=top_k", "write NAME:NUMBER"),
+        (",also=seed:1", "none of them ours"),
+        (",also=min_p:nan", "write NAME:NUMBER"),
     ],
 )
 def test_a_spec_that_cannot_be_is_one_clear_line(options: str, says: str) -> None:

@@ -15,9 +15,12 @@ from urllib.parse import quote
 import pytest
 from toy_server import Manners, ToyServer, WorldLaw
 
-from deadreckon import cli
+from deadreckon import bench, cli, studies
 from deadreckon.contracts import Privileged
 from deadreckon.models import load_model
+from deadreckon.models.config import GPTConfig
+from deadreckon.studies.study import StudyResult
+from deadreckon.train import card
 from deadreckon.worlds import load_world
 
 CANARY = "sk-canary+7/Qz=xw9"
@@ -80,7 +83,7 @@ def test_no_key_in_any_output_log_or_file(
             ["list"],
         ):
             codes.append(run(monkeypatch, *words))
-    with ToyServer(law(), Manners(defects=frozenset(["stop_kept"])), key=CANARY, faults=0.1) as lying:
+    with ToyServer(law(), Manners(defects=frozenset(["temperature_ignored"])), key=CANARY, faults=0.1) as lying:
         lying.stall_s = 0.3
         words = ["roll", "sums", "--model", f"openai:toy,url={lying.url}", *rolled, "--out", out[3]]
         codes.append(run(monkeypatch, *words, "--terms", "timeout=0.2,backoff=0.01"))
@@ -119,3 +122,78 @@ def test_ctrl_c_keeps_what_was_answered(tmp_path: Path) -> None:
         done = subprocess.run(words, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
     assert len({body for body, n in server.bodies.items() if n > 1 and '"stop": ["\\n"]' in body}) == 0
+
+
+VARIABLES = ("DEADRECKON_API_KEY", "OTHER_KEY", "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "HF_TOKEN", "AWS_SECRET_KEY")
+RECIPE = """
+[text]
+worlds = ["sums"]
+level = 1
+regime = "clean"
+[size]
+layers = 1
+width = 32
+context = 116
+[fit]
+steps = 2
+rows = 2
+"""
+
+
+def test_no_secret_of_the_environment_in_anything_that_any_command_writes(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    synthetic_study: StudyResult,
+) -> None:
+    for name in VARIABLES:
+        monkeypatch.setenv(name, CANARY)
+    monkeypatch.setattr(studies, "run_study", lambda *_args, **_rest: synthetic_study)
+    monkeypatch.setattr(card, "ITEMS", 2)
+    monkeypatch.setattr(bench, "SIZES", {"1M": GPTConfig(vocab=16, context=16, layers=1, width=32, head=32)})
+    monkeypatch.setattr(bench, "BATCH", 8)
+    caplog.set_level(logging.DEBUG)
+    (tmp_path / "tiny.toml").write_text(RECIPE)
+    chat = Path(__file__).parents[1] / "logs" / "chat" / "chat.jsonl"
+    run_, out = str(tmp_path / "run"), lambda name: ["--out", str(tmp_path / name)]
+    oracle = ["--items", "4", "--horizon", "4", "--workers", "2"]
+    with ToyServer(law(), key=CANARY) as server:
+        commands = [
+            ["roll", "sums", "--model", "noisy-oracle:slip=0.1", *oracle, *out("run")],
+            [
+                "roll",
+                "sums",
+                "--model",
+                f"openai:toy,url={server.url}",
+                "--items",
+                "2",
+                "--prompt",
+                "chat",
+                *out("api"),
+            ],
+            ["doctor", server.url, "--model", "toy"],
+            ["measure", run_, "--json"],
+            ["report", run_, *out("report")],
+            ["export", run_, *out("log.json")],
+            ["export", run_, *out("steps.csv")],
+            ["fit", str(chat), *out("fit.html")],
+            ["fit", str(chat), "--json"],
+            ["train", str(tmp_path / "tiny.toml"), *out("weights")],
+            ["demo", *out("demo")],
+            ["study", "errors_compound", "--json", *out("study")],
+            ["validate", "--topic", "geometric", "--minutes", "0", "--workers", "1", *out("validation")],
+            ["bench", "--quick", "--runs", "1"],
+            ["list"],
+        ]
+        codes = {" ".join(words[:2]): run(monkeypatch, *words) for words in commands}
+    known = {one.name or one.callback.__name__ for one in cli.app.registered_commands if one.callback}
+    assert {words[0] for words in commands} == known
+    assert max(codes.values()) <= 1, codes  # 1: a check of a fresh validation or of a server is open
+    shown = capfd.readouterr()
+    assert all(word in shown.out for word in ("use it as gpt:", "recovery_rate", "matmul_peak", "replay: yes"))
+    for text in (shown.out, shown.err, caplog.text):
+        assert leaks(text.encode()) == []
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) > 15
+    assert [path.name for path in files if leaks(path.read_bytes())] == []

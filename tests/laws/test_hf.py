@@ -211,3 +211,14 @@ def test_only_safetensors_are_read_and_no_code(folder: Path, tmp_path: Path) -> 
 def test_options_are_checked(folder: Path, options: str) -> None:
     with pytest.raises(BadOption):
         load_hf(f"{folder / 'llama'},{options}")
+
+
+def test_workers_each_load_the_checkpoint_and_change_no_byte(folder: Path, tmp_path: Path) -> None:
+    spec = RollSpec("sums", 1, f"hf:{folder / 'llama'},rows=2", items=6, horizon=3, prompt="chat:shots=0,tokens=4")
+    files = []
+    for workers in (1, 2):
+        out = tmp_path / str(workers)
+        roll(spec, out, workers=workers)
+        files.append({path.name: path.read_bytes() for path in (out / "steps").iterdir()})
+    assert len(files[0]) == 3
+    assert files[0] == files[1]

@@ -120,7 +120,11 @@ class Engine:
             if bad("batch_drift") and crowd > 1:
                 drift = {i: p * (1.0 + 0.5 * rng.random()) for i, p in law.items()}
                 law = {i: p / sum(drift.values()) for i, p in drift.items()}
-            hot = heated(law, temperature)
+            asked = law
+            if bad("repeats_penalised"):
+                lower = {i: p * (0.2 if i in (*context, *out.ids) else 1.0) for i, p in law.items()}
+                asked = {i: p / sum(lower.values()) for i, p in lower.items()}
+            hot = heated(asked, temperature)
             cut = truncated(hot, 0.5 if bad("top_p_forced") else top_p, top_k)
             token = rng.choices(list(cut), list(cut.values()))[0]
             reported = hot if self.manners.semantics == "post" and temperature > 0.0 else law

@@ -7,6 +7,8 @@
     gpt:PATH                  weights made by training: a .safetensors file with its card, or their folder
     shipped:NAME,engine=bf16  on one engine (deadreckon list engines): auto, bf16, fp32, torch
     hf:PATH_OR_NAME           a checkpoint of transformers: a folder, or a name of the hub
+    openai:MODEL,url=URL      behind an OpenAI-compatible server
+    inspect:PROVIDER/MODEL    of any provider that Inspect AI knows
 
 No torch is loaded before a model that needs it.
 """
@@ -28,6 +30,7 @@ EXTRAS = {  # module: the extra that brings it
     "safetensors": "torch",
     "transformers": "hf",
     "httpx2": "api",
+    "inspect_ai": "inspect",
 }
 
 
@@ -64,6 +67,7 @@ ABOUT = {
     "ngram": "counts after the last symbols of a world's expert text: world=sums,level=2,order=3",
     "shipped": "small GPTs that come with the package, listed below: NAME, or NAME-s3 for training seed 3",
     "openai": "a model behind an OpenAI-compatible server: MODEL,url=http://HOST:PORT/v1,endpoint=chat",
+    "inspect": "a model of any provider of Inspect AI: PROVIDER/MODEL, as in inspect:anthropic/NAME",
     "gpt": "weights made by deadreckon train: the path of a .safetensors file, or of its folder",
     "hf": "a checkpoint of transformers, a folder or a name of the hub: hf:PATH[,dtype=bfloat16,device=cuda,rows=16]",
 }
@@ -72,6 +76,7 @@ KINDS: dict[str, Callable[[str], Model]] = {
     "oracle": _oracle,
     "noisy-oracle": _noisy_oracle,
     "openai": _from("deadreckon.models.openai", "load_openai"),
+    "inspect": _from("deadreckon.models.inspect", "load_inspect"),
     "ngram": _from("deadreckon.models.ngram", "load_ngram"),
     "shipped": load_shipped,
     "gpt": load_trained,
@@ -91,6 +96,6 @@ def load_model(spec: str) -> Model:
         raise UnknownName("model", name, KINDS)
     if colon and not rest:
         raise BadOption(f"spec {spec!r} ends in a colon: drop it or write {name}:...")
-    if not rest and name in ("shipped", "gpt", "hf", "ngram", "openai"):
+    if not rest and name in ("shipped", "gpt", "hf", "ngram", "openai", "inspect"):
         raise BadOption(f"spec {spec!r} does not say which: write {name}:...")
     return KINDS[name](rest)

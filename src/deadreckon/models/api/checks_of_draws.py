@@ -34,11 +34,13 @@ def greedy(probe: Probe) -> Seen:
 
 
 def seed(probe: Probe) -> Seen:
-    """The same seed gives the same draw."""
+    """The same seed gives the same draw, for each of six."""
     if not probe.seeds:
         return no("seeds are refused")
-    again = probe.ask(probe.request(temperature=1.0, seed=probe.seed(0), logprobs=probe.few)).samples[0].text
-    return judged(again == probe.draws[0].text, "", "the same seed gives another draw")
+    some = [probe.request(temperature=1.0, seed=probe.seed(i), logprobs=probe.few) for i in range(len(probe.draws))]
+    again = [heard.samples[0].text for heard in probe.ask_all(some)]
+    differ = sum(text != sample.text for text, sample in zip(again, probe.draws, strict=True))
+    return judged(not differ, "", f"{differ} of {len(some)} seeds give another draw when they are asked again")
 
 
 def several(probe: Probe) -> Seen:

@@ -55,6 +55,23 @@ def best(probe: Probe) -> Seen:
     return ok()
 
 
+def no_penalty(probe: Probe) -> Seen:
+    """Tokens are drawn from the law that is listed: at temperature 0, no token is passed over for a less likely one.
+
+    A penalty on repeats that a server adds by itself changes the model that is measured, at any temperature.
+    """
+    listed = 0
+    for token in probe.greedy.samples[0].tokens:
+        law = by_text(token.top)
+        if PIECE in token.text or token.text not in law:
+            continue
+        listed += 1
+        above = max(law.values()) - law[token.text]
+        if above > NEAR:
+            return fail(f"at temperature 0 a token is taken that is {above:.2f} nats below the most likely")
+    return ok(f"{listed} tokens") if listed else unknown("no list to tell by")
+
+
 def total(probe: Probe) -> Seen:
     """Probabilities sum to at most 1."""
     sums = [mass(logp for _, logp in t.top) for s in (probe.greedy.samples[0], *probe.draws) for t in s.tokens]

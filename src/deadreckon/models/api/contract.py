@@ -66,7 +66,18 @@ class Verdict:
     why: str
 
 
-CORE = ("model", "max_tokens", "finish reason", "stop", "every stop", "usage", "whole prompt", "whole text")
+CORE = (
+    "model",
+    "max_tokens",
+    "finish reason",
+    "stop",
+    "every stop",
+    "usage",
+    "whole prompt",
+    "whole text",
+    "no penalty",
+)
+STOPS = ("stop", "every stop")  # a conversation's answers end by themselves: it sends no stop string
 DRAWS = ("draws differ", "fresh draws", "temperature")
 LOGPROBS = ("logprobs", "a logprob a token", "chosen token", "best token", "mass", "top count", "top order")
 LAWS = (*LOGPROBS, "same at any count", "draws follow logprobs")
@@ -81,6 +92,11 @@ INSTRUMENTS = {
     "replay": ("greedy", "seed", "same in a crowd"),
     "cost": ("usage",),
 }
+
+
+def relied_on(names: Sequence[str], endpoint: str) -> list[str]:
+    """Those of these checks that a run on this endpoint relies on."""
+    return [name for name in names if endpoint != "chat" or name not in STOPS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +119,7 @@ class Contract:
 
     def verdicts(self) -> list[Verdict]:
         """One an instrument."""
-        return [self._verdict(instrument, names) for instrument, names in INSTRUMENTS.items()]
+        return [self._verdict(one, relied_on(names, self.endpoint)) for one, names in INSTRUMENTS.items()]
 
     def _verdict(self, instrument: str, names: Sequence[str]) -> Verdict:
         failed = self.failed(names, (Status.FAIL, Status.NO))

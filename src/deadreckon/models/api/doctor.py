@@ -10,13 +10,11 @@ from deadreckon.errors import BrokenContract, ServerRefused
 from deadreckon.models.api import checks_of_draws as draws
 from deadreckon.models.api import checks_of_logprobs as laws
 from deadreckon.models.api import checks_of_replies as replies
-from deadreckon.models.api.contract import CORE, DRAWS, LAWS, Contract, Seen, Status, fail
+from deadreckon.models.api.contract import CORE, DRAWS, LAWS, Contract, Seen, Status, fail, no, relied_on
 from deadreckon.models.api.probe import WHOLE, Probe
 from deadreckon.models.api.reply import Spoilt
 from deadreckon.models.api.request import Endpoint
 from deadreckon.models.api.sender import Sender
-from deadreckon.models.api.terms import Terms
-from deadreckon.models.api.wire import Wire
 
 Check = Callable[[Probe], Seen]
 
@@ -52,6 +50,7 @@ LOGPROBS: dict[str, Check] = {
     "a logprob a token": laws.a_token,
     "chosen token": laws.chosen,
     "best token": laws.best,
+    "no penalty": laws.no_penalty,
     "mass": laws.total,
     "top count": laws.count,
     "top order": laws.order,
@@ -88,6 +87,8 @@ def examine(sender: Sender, model: str, endpoint: Endpoint, checks: dict[str, Ch
                     break
                 probe = Probe(sender, model, endpoint, pool)
                 seen[name] = _made(check, probe)
+            if seen[name].status is Status.FAIL and name in sender.wire.may_drop:
+                seen[name] = no(sender.wire.may_drop[name])
     return Contract(sender.wire.url, model, endpoint, seen, _facts(probe, seen))
 
 
@@ -133,12 +134,12 @@ def doctor(sender: Sender, model: str, only: Sequence[Endpoint] = ()) -> list[Co
 
 def settle(sender: Sender, model: str, endpoint: Endpoint, temperature: float, *, score: bool) -> Contract:
     """What a run needs before it begins. BrokenContract, ServerRefused."""
-    names = [*CORE, "seed", "n", *(DRAWS if temperature > 0.0 else ()), *LOGPROBS, *(ECHO if score else ())]
+    needed = relied_on([*CORE, *(DRAWS if temperature > 0.0 else ())], endpoint)
+    names = [*needed, "seed", "n", *LOGPROBS, *(ECHO if score else ())]
     checks = {name: check for name, check in checks_for(endpoint).items() if name in names}
     if "temperature" in checks:
         checks["temperature"] = partial(draws.temperature, asked=temperature)
     found = examine(sender, model, endpoint, checks)
-    needed = [*CORE, *(DRAWS if temperature > 0.0 else ())]
     broken = found.failed(needed)
     if score:
         broken += found.failed((*LAWS, *ECHO), (Status.FAIL, Status.NO)) or ([] if found.passed(*ECHO) else ["echo"])
@@ -146,16 +147,6 @@ def settle(sender: Sender, model: str, endpoint: Endpoint, temperature: float, *
         saw = found.checks[broken[0]].saw if broken[0] in found.checks else "no log-probabilities"
         raise BrokenContract(
             f"{sender.wire.url} fails {broken[0]!r} ({saw}), which this run takes for granted:"
-            f" see deadreckon doctor {sender.wire.url} --model {model}"
+            f" see {sender.wire.doctor(model)}"
         )
     return found
-
-
-def visit(url: str, model: str, key: str, terms: str = "") -> list[Contract]:
-    """`doctor` by URL; `key` names the environment variable that holds one. BadOption, ServerRefused, CapReached."""
-    limits = Terms.of(terms)
-    sender = Sender(Wire(url, key, timeout=limits.timeout, most=limits.concurrency), limits)
-    try:
-        return doctor(sender, model)
-    finally:
-        sender.wire.close()

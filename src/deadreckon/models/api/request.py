@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from math import isfinite, nan
+from types import MappingProxyType
 from typing import Literal
 
 from deadreckon.contracts import Json
+from deadreckon.errors import BadOption
 
 Endpoint = Literal["chat", "completions"]
 Message = tuple[str, str]  # role, content
 
+OURS = {"model", "messages", "prompt", "max_tokens", "temperature", "top_p", "n", "stop", "seed", "logprobs",
+        "top_logprobs", "echo", "stream"}  # fmt: skip
 PATHS: dict[Endpoint, str] = {"chat": "/chat/completions", "completions": "/completions"}
 
 
@@ -58,9 +64,9 @@ class Request:
             body["echo"] = True
         return body
 
-    def data(self) -> bytes:
-        """The body as sent."""
-        return json.dumps(self.body(), ensure_ascii=False).encode()
+    def data(self, also: Mapping[str, float] = MappingProxyType({})) -> bytes:
+        """The body as sent, with these fields too."""
+        return json.dumps(self.body() | dict(also), ensure_ascii=False).encode()
 
     def key(self, *place: int) -> str:
         """The name of its answer at this place (item, rollout, step ...), for the journal."""
@@ -70,3 +76,18 @@ class Request:
         """Bounds on the prompt's tokens (UTF-8 bytes, and 16 for each message) and on those written."""
         texts = [content for _, content in self.messages] or [self.prompt]
         return sum(len(text.encode()) for text in texts) + 16 * (1 + len(self.messages)), self.n * self.max_tokens
+
+
+def read_also(text: str) -> dict[str, float]:
+    """Numbers to send with every request, "top_k:0+min_p:0": what turns a server's own sampling off. BadOption."""
+    found: dict[str, float] = {}
+    for part in text.split("+") if text else ():
+        name, _, number = part.partition(":")
+        try:
+            value = float(number)
+        except ValueError:
+            value = nan
+        if not name.isidentifier() or name in OURS or not isfinite(value):
+            raise BadOption(f"also={text!r}: write NAME:NUMBER+NAME:NUMBER, as in top_k:0+min_p:0, none of them ours")
+        found[name] = int(value) if value.is_integer() else value
+    return found

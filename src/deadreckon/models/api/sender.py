@@ -13,11 +13,11 @@ from collections import Counter
 from collections.abc import Callable
 
 from deadreckon.errors import ServerRefused
-from deadreckon.models.api.reply import Heard, Spoilt, read
+from deadreckon.models.api.exchange import Exchange
+from deadreckon.models.api.reply import Heard, Spoilt
 from deadreckon.models.api.request import Request
 from deadreckon.models.api.terms import Purse, Terms
 from deadreckon.models.api.throttle import Throttle
-from deadreckon.models.api.wire import Wire
 
 LONGEST_WAIT_S = 60.0
 DOWN = ("connection", "timeout", "cut_off", "http_5", "http_429")  # what a server that is gone looks like
@@ -33,7 +33,7 @@ def quiet(_key: str, _tokens: tuple[int, int] | None, _perhaps: bool) -> None:
 class Sender:
     """Sends requests from any number of threads."""
 
-    def __init__(self, wire: Wire, terms: Terms):
+    def __init__(self, wire: Exchange, terms: Terms):
         """Limits and purse are its own."""
         self.wire, self.terms = wire, terms
         self.throttle, self.purse = Throttle(terms.concurrency), Purse(terms)
@@ -89,7 +89,7 @@ class Sender:
             perhaps = answered = False
             try:
                 self.sent(key, held, False)
-                heard = read(request, self.wire.post(request.path, request.data()), strict=strict)
+                heard = self.wire.exchange(request, strict=strict)
                 spent, answered = (heard.prompt_tokens, heard.tokens), True
                 if self.models and heard.model not in self.models:
                     answered = False

@@ -27,6 +27,7 @@ class Address:
     url: str = OPENAI
     endpoint: Endpoint = "chat"
     key: str = ""  # the environment variable's name
+    also: str = ""  # sent with every request: `read_also`
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,25 +5,23 @@ The key comes from the environment, goes into one header, and is taken out of wh
 
 from __future__ import annotations
 
-import base64
 import os
-import re
 import time
+from collections.abc import Mapping
 from contextlib import suppress
-from email.utils import parsedate_to_datetime
-from urllib.parse import quote, urlsplit
+from types import MappingProxyType
+from urllib.parse import urlsplit
 
 import httpx2
 
 from deadreckon.errors import BadOption, ServerRefused
-from deadreckon.models.api.reply import Spoilt, read_object
+from deadreckon.models.api.exchange import asked_wait, cleaned, forms, refusal
+from deadreckon.models.api.reply import Heard, Spoilt, read, read_object
+from deadreckon.models.api.request import Request, read_also
 
 MOST_BYTES = 16 << 20  # of a reply
-MOST_WAIT_S = 300.0  # what a server may ask us to wait before a run stops instead
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 OPENAI = "https://api.openai.com/v1"
-AGAIN = {408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529}
-CONTROL = re.compile(r"[^\x20-\x7e]+")
 
 
 def base_url(url: str) -> str:
@@ -48,9 +46,15 @@ def key_name(url: str, given: str = "") -> str:
 class Wire:
     """A connection pool to one base URL."""
 
-    def __init__(self, url: str, name: str = "", *, timeout: float = 120.0, most: int = 32):
-        """`name` of the key's environment variable; `timeout` seconds for a whole reply. BadOption."""
+    may_drop: Mapping[str, str] = MappingProxyType({})  # what a server takes, it has to do
+
+    def __init__(self, url: str, name: str = "", *, timeout: float = 120.0, most: int = 32, also: str = ""):
+        """`name` of the key's environment variable; `timeout` seconds for a whole reply; `also`: see `read_also`.
+
+        BadOption.
+        """
         self.url, self.timeout = base_url(url), timeout
+        self._also, self._said_also = read_also(also), f" --also {also}" if also else ""
         self.key_name = key_name(self.url, name)
         key = os.environ.get(self.key_name, "")
         if name and not key:
@@ -63,7 +67,7 @@ class Wire:
         local = host in LOOPBACK
         if key and not local and self.url.startswith("http:"):
             raise BadOption(f"url={self.url}: {self.key_name} would be sent in clear text, use https or unset it")
-        self._secrets = _forms(key)
+        self._secrets = forms(key)
         headers = {"Accept-Encoding": "identity", "User-Agent": "deadreckon"}
         if key:
             headers["Authorization"] = f"Bearer {key}"
@@ -74,6 +78,14 @@ class Wire:
     def close(self) -> None:
         """Close its connections."""
         self._client.close()
+
+    def exchange(self, request: Request, *, strict: bool) -> Heard:
+        """See `Exchange`."""
+        return read(request, read_object(self.post(request.path, request.data(self._also))), strict=strict)
+
+    def doctor(self, model: str) -> str:
+        """See `Exchange`."""
+        return f"deadreckon doctor {self.url} --model {model}{self._said_also}"
 
     def post(self, path: str, data: bytes) -> bytes:
         """The body of a reply with status 200. Spoilt, ServerRefused."""
@@ -117,37 +129,9 @@ class Wire:
             raise Spoilt("cut_off") from None
 
     def _refusal(self, status: int, headers: dict[str, str], body: bytes) -> Spoilt | ServerRefused:
-        """What a status other than 200 means: this request alone, a moment to wait, or the end of the run."""
-        said = self.clean(_message(body))
-        if status == 429 and ("insufficient_quota" in said or "billing" in said):
-            return ServerRefused(f"{self.url} says the quota is used up: {said}")
-        if status in AGAIN:
-            wait = _wait(headers)
-            if wait > MOST_WAIT_S:
-                return ServerRefused(f"{self.url} asks to wait {wait:.0f} s: run the same command again after that")
-            return Spoilt(f"http_{status}", billed=False, wait=wait)
-        if status in (401, 402, 403):
-            has = f"is the key in {self.key_name} right?" if self._secrets else f"set the key in {self.key_name}"
-            return ServerRefused(f"{self.url} refuses with status {status}: {said or 'no reason given'}: {has}")
-        if status == 404:
-            return ServerRefused(f"{self.url} answers 404: {said or 'no such path'}: check url and model")
-        if "context" in said and ("length" in said or "window" in said or "maximum" in said):
-            return Spoilt("context", again=False, billed=False)
-        return Spoilt(f"http_{status}", again=False, billed=False)
-
-    def clean(self, text: str) -> str:
-        """What a server says, made fit to be shown: one line, short, and without the key in any form."""
-        for secret in self._secrets:
-            text = text.replace(secret, "[key]")
-        return CONTROL.sub(" ", text)[:200].strip()
-
-
-def _forms(key: str) -> list[str]:
-    """The key as it may come back: plain, in base64, quoted for a URL."""
-    if not key:
-        return []
-    coded = [base64.b64encode(k.encode()).decode().rstrip("=") for k in (key, f":{key}", f"Bearer {key}")]
-    return [key, quote(key, safe=""), *coded]
+        has = f"is the key in {self.key_name} right?" if self._secrets else f"set the key in {self.key_name}"
+        said = cleaned(_message(body), self._secrets)
+        return refusal(self.url, status, said, wait=asked_wait(headers), key=has)
 
 
 def _message(body: bytes) -> str:
@@ -159,19 +143,3 @@ def _message(body: bytes) -> str:
     if isinstance(reason, dict):
         return f"{reason.get('message') or ''} {reason.get('code') or ''}".strip()
     return str(reason)
-
-
-def _wait(headers: dict[str, str]) -> float:
-    """Seconds that Retry-After asks for, as a number or a date; 0 where it asks for nothing."""
-    with suppress(ValueError):
-        if "retry-after-ms" in headers:
-            return max(0.0, float(headers["retry-after-ms"]) / 1000.0)
-    asked = headers.get("retry-after", "")
-    try:
-        return max(0.0, float(asked))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(asked).timestamp() - time.time())
-    except (ValueError, TypeError, IndexError):
-        return 0.0
