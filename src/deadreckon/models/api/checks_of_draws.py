@@ -11,6 +11,7 @@ DECIDED = 8.0  # nats: under an honest server a rival is so much likelier with p
 DRAWS, MOST_DRAWS = 64, 256
 LEAST_ENTROPY = 0.3  # nats of the first token, to tell laws apart by
 RIVALS = (0.25, 0.5, math.log(2), 1 / math.log(2), 2.0, 4.0)  # times the temperature asked for
+LUCK = 1e-3  # chance that a server which ignores seeds seems to honour them
 NUCLEI = (0.5, 0.8, 0.9)
 
 
@@ -34,13 +35,22 @@ def greedy(probe: Probe) -> Seen:
 
 
 def seed(probe: Probe) -> Seen:
-    """The same seed gives the same draw, for each of six."""
+    """The same seed gives the same draw, for so many seeds that a server which ignores them would hardly do so.
+
+    Draws of two seeds agree with chance q, told by the pairs of six; n = log(LUCK) / log(q) seeds are asked twice.
+    """
     if not probe.seeds:
         return no("seeds are refused")
-    some = [probe.request(temperature=1.0, seed=probe.seed(i), logprobs=probe.few) for i in range(len(probe.draws))]
-    again = [heard.samples[0].text for heard in probe.ask_all(some)]
-    differ = sum(text != sample.text for text, sample in zip(again, probe.draws, strict=True))
-    return judged(not differ, "", f"{differ} of {len(some)} seeds give another draw when they are asked again")
+    texts = [sample.text for sample in probe.draws]
+    pairs = len(texts) * (len(texts) - 1) // 2
+    alike = sum(texts[i] == texts[j] for i in range(len(texts)) for j in range(i))
+    count = max(len(texts), math.ceil(math.log(LUCK) / math.log((alike + 1) / (pairs + 2))))
+    if alike == pairs or count > MOST_DRAWS:
+        return unknown("draws of different seeds are too much alike to tell by")
+    some = [probe.request(temperature=1.0, seed=probe.seed(i), logprobs=probe.few) for i in range(count)]
+    first, again = ([heard.samples[0].text for heard in probe.ask_all(some)] for _ in range(2))
+    differ = sum(text != before for text, before in zip(again, first, strict=True))
+    return judged(not differ, "", f"{differ} of {count} seeds give another draw when they are asked again")
 
 
 def several(probe: Probe) -> Seen:
