@@ -86,7 +86,7 @@ class Chess:
         self._each = 1 if o.opponent == "none" else 2  # plies of a turn
         self.width = 5 if o.notation == "san" else 3
         told = o.tell if o.tell == "moves" else f"{o.tell}{o.every}"
-        opening = "" if o.opening == Options.opening else f"-opening{o.opening}"
+        opening = "" if o.opening == Options().opening else f"-opening{o.opening}"
         players = [self._player(o.expert), *(["vs", self._player(o.opponent)] if self._each == 2 else [])]
         self.name = f"chess-{o.variant}-{o.notation}-{told}{opening}-{'-'.join(players)}-v1"
         self._legal = lru_cache(maxsize=1024)(self._rules.legal)

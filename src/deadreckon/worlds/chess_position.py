@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import NamedTuple
 
 PLIES = {1: 8, 2: 16, 3: 32, 4: 64, 5: 128, 6: 256}  # most plies after the start, both sides together, by level
 STANDARD = 518  # the number of the standard start among the 960
 PIECES = "PNBRQK"
+
+_GAPS = re.compile("11+")
 
 
 class Game(NamedTuple):
@@ -39,12 +42,32 @@ class State(NamedTuple):
     reply: str  # the opponent's move that led here, as it is written; "" = none
     game: Game
 
-    def piece(self, square: int) -> str:
-        """The piece there, upper case for White; "" = none."""
+    def cells(self) -> list[str]:
+        """The piece on each square, a1 first, upper case for White; "1" = none."""
+        cells, white = ["1"] * 64, self.white
         for name, bits in zip(PIECES, self[:6], strict=True):
-            if bits >> square & 1:
-                return name if self.white >> square & 1 else name.lower()
-        return ""
+            while bits:
+                lowest = bits & -bits
+                cells[lowest.bit_length() - 1] = name if white & lowest else name.lower()
+                bits ^= lowest
+        return cells
+
+    def fen(self, *, by_file: bool) -> str:
+        """The position in FEN, a square passed over always told; `by_file`: castling rights as the rooks' files."""
+        cells = self.cells()
+        rows = "/".join(["".join(cells[first : first + 8]) for first in range(56, -8, -8)])
+        if "11" in rows:
+            rows = _GAPS.sub(lambda gap: str(len(gap[0])), rows)
+        castling = self._castling(by_file=by_file) or "-"
+        passed = "-" if self.ep is None else f"{'abcdefgh'[self.ep % 8]}{self.ep // 8 + 1}"
+        return f"{rows} {'w' if self.turn else 'b'} {castling} {passed} {self.halfmove} {self.fullmove}"
+
+    def _castling(self, *, by_file: bool) -> str:
+        """Rooks that may castle, White's first, from the h file to the a file: "KQkq" or "HAha"."""
+        names = "ABCDEFGH" if by_file else "Q------K"
+        white = "".join([names[file] for file in range(7, -1, -1) if self.castling >> file & 1])
+        black = "".join([names[file] for file in range(7, -1, -1) if self.castling >> 56 + file & 1])
+        return white + black.lower()
 
 
 class Reason(StrEnum):

@@ -85,8 +85,8 @@ class Rules:
         return _read(board, 0, "", game)
 
     def fen(self, state: State) -> str:
-        """The position in FEN; the square behind a pawn that went two steps is always told."""
-        return self.board(state).fen(shredder=self.chess960, en_passant="fen")
+        """The position in FEN, castling rights by file in Chess960."""
+        return state.fen(by_file=self.chess960)
 
     def read_fen(self, text: str, game: Game = _NO_GAME, i: int = 0, reply: str = "") -> State | None:
         """The state with this position; None where it is none that could be in a game."""
@@ -100,7 +100,8 @@ class Rules:
 
     def dead(self, state: State) -> bool:
         """A draw by the rules, whatever is played: too few pieces to mate, or 75 moves without progress."""
-        return state.halfmove >= 150 or self.board(state).is_insufficient_material()
+        heavy = state.pawns or state.rooks or state.queens
+        return state.halfmove >= 150 or (not heavy and self.board(state).is_insufficient_material())
 
     # --- moves ---
 

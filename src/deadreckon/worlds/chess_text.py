@@ -15,7 +15,7 @@ ALPHABET = (
     *(f"{piece} " for piece in "qrbnQRBN"),
     "O-O ",
     "O-O-O ",
-    *"KQRBNPkqrnpabcdefgh0123456789/-x=w{}> ",
+    *"KQRBNPACDEFGHkqrnpabcdefgh0123456789/-x=w{}> ",
 )
 SYMBOL = re.compile("|".join(map(re.escape, sorted(ALPHABET, key=len, reverse=True))))
 FEN_WIDTH = 91  # most symbols of a FEN and its end
