@@ -37,6 +37,9 @@ EXACT = {  # what is exact in a world of ours, for lists
     "othello": "the board, every legal move, uniform law over them",
     "sums": "every total, as it is carried on and as it truly is",
 }
+NEEDS = {  # what a world of ours needs beyond the package's own dependencies, with its licence, for lists
+    "chess": "python-chess (GPL-3.0-or-later); for expert or opponent stockfish: Stockfish (GPL-3.0-or-later)",
+}
 
 
 def world_names() -> list[str]:
@@ -45,7 +48,7 @@ def world_names() -> list[str]:
 
 
 def load_world(spec: str) -> World[Any, Any]:
-    """The world of this spec ("sums:k=8"). UnknownName, BadOption."""
+    """The world of this spec ("sums:k=8"). UnknownName, BadOption, MissingExtra, MissingProgram."""
     name, options = parse_spec(spec)
     found = _found()
     if name not in found:

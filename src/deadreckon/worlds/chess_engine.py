@@ -82,8 +82,9 @@ class Engine:
         heard, until = b"", time.monotonic() + _PATIENCE
         while True:
             *lines, _rest = heard.decode("utf-8", "replace").split("\n")
-            if lines and lines[-1].startswith(last):
-                return [line.rstrip("\r") for line in lines]
+            ends = [i for i, line in enumerate(lines) if line.startswith(last)]
+            if ends:
+                return lines[: ends[0] + 1]
             ready, _, _ = select.select([self._process.stdout], [], [], max(0.0, until - time.monotonic()))
             more = os.read(self._process.stdout.fileno(), 65536) if ready else b""
             if not more or len(heard) > _LONGEST:
