@@ -2,8 +2,9 @@
 
 Games of random legal play are walked move by move from their texts. Alone, python-chess reads the move, checks it and
 makes it on one board that changes (`parse_uci` or `parse_san`, then `push`); the world asks `allows` and makes a new
-state by `step`. CPU seconds of one thread, medians of the repeats taken in turn. Also: positions a second of perft through
-the world, and the cost of `policy`, `wrong` and `show`.
+state by `step`. `apart`: the games take turns, so that the world finds its board on another game at every move. CPU
+seconds of one thread, medians of the repeats taken in turn. Also: the cost of `policy`, `wrong` and `show`, and perft
+through the world.
 
     python benchmarks/chess_moves.py [--games 200] [--repeats 7]
 """
@@ -84,25 +85,34 @@ def each(call: Callable[[State], object], walks: list[Walk]) -> float:
     return len(states) / seconds(lambda: [call(state) for state in states].clear())
 
 
+def compare(spec: str, games: int, repeats: int) -> None:
+    """A line for one variant and notation."""
+    world = load_world(spec)
+    walks = games_of(world, games)
+    turns = sum(len(moves) for moves in zip(*walks, strict=False))  # `apart` ends with the shortest game
+
+    def once() -> list[float]:
+        return [seconds(lambda run=run: run(world, walks)) for run in (alone, ours, apart)]  # type: ignore[misc]
+
+    moves = sum(map(len, walks))
+    theirs, mine, mixed = (median(column) for column in zip(*(once() for _ in range(repeats)), strict=True))
+    rates = [
+        moves / theirs,
+        moves / mine,
+        *(each(call, walks[:20]) for call in (world.policy, world.wrong, world.show)),
+    ]
+    columns = [f"{rate:10,.0f}" for rate in rates]
+    columns[2:2] = [f"{mine / theirs:6.2f}", f"{mixed / turns * moves / theirs:6.2f}"]
+    print(f"{world.name:38}", *columns)
+
+
 def main(games: int, repeats: int) -> None:
     """Print a line per variant and notation."""
     print(f"goal: at most {GOAL} of python-chess {chess.__version__} alone")
-    print(f"{'world':38} {'alone/s':>9} {'world/s':>9} {'ratio':>6} {'apart':>6} {'policy/s':>9} {'wrong/s':>8} {'show/s':>8}")
+    heads = ("alone/s", "world/s", "ratio", "apart", "policy/s", "wrong/s", "show/s")
+    print(f"{'world':38}", *(f"{head:>{6 if head in ('ratio', 'apart') else 10}}" for head in heads))
     for spec in SPECS:
-        world = load_world(spec)
-        walks = games_of(world, games)
-        moves = sum(map(len, walks))
-        runs = (alone, ours, apart)
-        times = [[seconds(lambda run=run: run(world, walks)) for run in runs] for _ in range(repeats)]
-        theirs, mine, mixed = (median(column) for column in zip(*times, strict=True))
-        shares = [moves / theirs, moves / mine]
-        few = [list(walk) for walk in walks[:20]]
-        calls = [each(call, few) for call in (world.policy, world.wrong, world.show)]
-        plain = sum(len(m) for m in zip(*walks, strict=False)) / moves  # `apart` ends with the shortest game
-        print(
-            f"{world.name:38} {shares[0]:9,.0f} {shares[1]:9,.0f} {mine / theirs:6.2f} {mixed / plain / theirs:6.2f}"
-            f" {calls[0]:9,.0f} {calls[1]:8,.0f} {calls[2]:8,.0f}"
-        )
+        compare(spec, games, repeats)
     world = load_world("chess")
     first = world.start(1, np.random.default_rng(0))
     begun = process_time()

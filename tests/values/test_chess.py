@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from deadreckon.errors import BadOption, BadText, EngineDied, IllegalAction, MissingProgram
-from deadreckon.worlds import load_world
 from deadreckon.worlds import chess_engine as stockfish
+from deadreckon.worlds import load_world
 from deadreckon.worlds.chess_position import STANDARD, Fault, Reason, State
 
 chess = pytest.importorskip("chess", reason="needs the extra chess")

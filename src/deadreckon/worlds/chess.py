@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
 from functools import lru_cache
 
 import numpy as np
@@ -25,8 +24,8 @@ import numpy as np
 from deadreckon.contracts import nan
 from deadreckon.errors import BadOption, BadText, IllegalAction
 from deadreckon.seeds import hash64
-from deadreckon.specs import between, known_only, one_of, read_option
-from deadreckon.worlds.chess_engine import MOST_NODES, Engine, engine
+from deadreckon.worlds.chess_engine import Engine, engine
+from deadreckon.worlds.chess_options import Options, read_chess_options
 from deadreckon.worlds.chess_position import PLIES, STANDARD, Fault, Game, Reason, State
 from deadreckon.worlds.chess_reasons import reason_of, tempting
 from deadreckon.worlds.chess_rules import SAN, UCI, Rules, uci_move
@@ -40,34 +39,6 @@ from deadreckon.worlds.chess_text import (
     read_parts,
     show_state,
 )
-
-MOST_OPENING = 40
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What a spec may say of this world."""
-
-    variant: str = "standard"
-    notation: str = "uci"
-    tell: str = "moves"
-    every: int = 1  # turns between two positions that are told
-    opening: int = 4  # random legal plies before the start state
-    expert: str = "random"
-    opponent: str = "none"
-    nodes: int = 1000  # of a search
-
-
-KINDS = {
-    "variant": one_of("standard", "chess960"),
-    "notation": one_of("uci", "san"),
-    "tell": one_of("moves", "fen", "filler"),
-    "every": between(1, 100),
-    "opening": between(0, MOST_OPENING),
-    "expert": one_of("random", "stockfish"),
-    "opponent": one_of("none", "random", "stockfish"),
-    "nodes": between(1, MOST_NODES),
-}
 
 
 class Chess:
@@ -95,8 +66,7 @@ class Chess:
     @classmethod
     def from_options(cls, options: Mapping[str, str]) -> Chess:
         """From a spec's options, as `Options`. BadOption, MissingProgram."""
-        known_only("chess", options, KINDS)
-        return cls(Options(**{f.name: read_option("chess", options, f.name, KINDS[f.name], f.default) for f in fields(Options)}))
+        return cls(read_chess_options(options))
 
     def _player(self, who: str) -> str:
         name = re.sub(r"[^a-z0-9.]", "", self._engine().name.lower()) if who == "stockfish" else ""
@@ -197,7 +167,7 @@ class Chess:
         return Reason.SYNTAX if action is None else reason_of(self._rules, state, action)
 
     def fault(self, state: State, text: str, belief: str) -> Fault | None:
-        """Deciding or tracking: what a wrong move is owed to, by the FEN that was written before it; None: it is right."""
+        """What a wrong move is owed to, deciding or tracking, by the FEN written before it; None: it is right."""
         action = self.parse(text) or ""
         if action in self.policy(state):
             return None

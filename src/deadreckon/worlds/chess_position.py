@@ -9,6 +9,7 @@ from typing import NamedTuple
 PLIES = {1: 8, 2: 16, 3: 32, 4: 64, 5: 128, 6: 256}  # most plies after the start, both sides together, by level
 STANDARD = 518  # the number of the standard start among the 960
 PIECES = "PNBRQK"
+SQUARES = tuple(f"{file}{rank}" for rank in range(1, 9) for file in "abcdefgh")  # a1, b1 ... h8
 
 _GAPS = re.compile("11+")
 
@@ -59,7 +60,7 @@ class State(NamedTuple):
         if "11" in rows:
             rows = _GAPS.sub(lambda gap: str(len(gap[0])), rows)
         castling = self._castling(by_file=by_file) or "-"
-        passed = "-" if self.ep is None else f"{'abcdefgh'[self.ep % 8]}{self.ep // 8 + 1}"
+        passed = "-" if self.ep is None else SQUARES[self.ep]
         return f"{rows} {'w' if self.turn else 'b'} {castling} {passed} {self.halfmove} {self.fullmove}"
 
     def _castling(self, *, by_file: bool) -> str:

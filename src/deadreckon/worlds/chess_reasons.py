@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from deadreckon.errors import MissingExtra
-from deadreckon.worlds.chess_position import PIECES, Reason, State
+from deadreckon.worlds.chess_position import PIECES, SQUARES, Reason, State
 from deadreckon.worlds.chess_rules import SAN, UCI, Rules
 
 try:
@@ -27,7 +27,7 @@ def reason_of(rules: Rules, state: State, text: str) -> Reason | None:
 def _of_uci(board: chess.Board, text: str) -> Reason:
     if not UCI.fullmatch(text):
         return Reason.SYNTAX
-    start, target = chess.parse_square(text[:2]), chess.parse_square(text[2:4])
+    start, target = SQUARES.index(text[:2]), SQUARES.index(text[2:4])
     side = board.color_at(start)
     if side is None:
         return Reason.EMPTY
@@ -40,7 +40,7 @@ def _of_san(board: chess.Board, text: str) -> Reason:
         return Reason.SYNTAX
     if match[5] is None:
         return Reason.CASTLING
-    kind, target = PIECES.index(match[1] or "P") + 1, chess.parse_square(match[5])
+    kind, target = PIECES.index(match[1] or "P") + 1, SQUARES.index(match[5])
     promotion = PIECES.index(match[6]) + 1 if match[6] else None
     file = match[2] or ("" if match[1] or match[4] else match[5][0])  # a pawn that takes nothing keeps its file
     ours, theirs = (_squares(board, kind, side, file, match[3]) for side in (board.turn, not board.turn))
@@ -58,8 +58,8 @@ def _of_san(board: chess.Board, text: str) -> Reason:
 
 def _squares(board: chess.Board, kind: int, side: chess.Color, file: str, rank: str) -> list[int]:
     """Where pieces of this kind and side stand, on that file and rank where they are named."""
-    squares = [(square, chess.SQUARE_NAMES[square]) for square in board.pieces(kind, side)]
-    return [square for square, (f, r) in squares if file in ("", f) and rank in ("", r)]
+    squares = [(square, SQUARES[square]) for square in board.pieces(kind, side)]
+    return [square for square, name in squares if name.startswith(file) and name.endswith(rank)]
 
 
 @lru_cache(maxsize=1024)
@@ -116,20 +116,20 @@ def tempting(rules: Rules, state: State) -> list[str]:
 
 def _uci(kind: chess.PieceType, start: int, target: int) -> str:
     last = kind == chess.PAWN and chess.square_rank(target) in (0, 7)
-    return chess.SQUARE_NAMES[start] + chess.SQUARE_NAMES[target] + ("q" if last else "")
+    return SQUARES[start] + SQUARES[target] + ("q" if last else "")
 
 
 def _san(board: chess.Board, kind: chess.PieceType, start: int, target: int) -> str:
     aslant = kind == chess.PAWN and chess.square_file(start) != chess.square_file(target)
     takes = "x" if aslant or (kind != chess.PAWN and board.occupied >> target & 1) else ""
-    mover = PIECES[kind - 1] if kind != chess.PAWN else chess.SQUARE_NAMES[start][0] * aslant
+    mover = PIECES[kind - 1] if kind != chess.PAWN else SQUARES[start][0] * aslant
     last = kind == chess.PAWN and chess.square_rank(target) in (0, 7)
-    return mover + takes + chess.SQUARE_NAMES[target] + ("=Q" if last else "")
+    return mover + takes + SQUARES[target] + ("=Q" if last else "")
 
 
 def _castling(board: chess.Board) -> list[str]:
     """The mover's king from where it stands: two files aside from its home, or (Chess960) onto its rooks there."""
-    king, names = board.king(board.turn) or 0, chess.SQUARE_NAMES
+    king, names = board.king(board.turn) or 0, SQUARES
     rooks = chess.scan_forward(board.rooks & board.occupied_co[board.turn])
     targets = [*rooks] if board.chess960 else [king - 2, king + 2]
     return [names[king] + names[target] for target in targets if 0 <= target < 64 and _castles(board, king, target)]

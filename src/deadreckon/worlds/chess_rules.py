@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from deadreckon.errors import BadText, MissingExtra
-from deadreckon.worlds.chess_position import PIECES, STANDARD, Game, State
+from deadreckon.worlds.chess_position import PIECES, SQUARES, STANDARD, Game, State
 
 try:
     import chess
@@ -129,8 +129,9 @@ class Rules:
             found: Iterator[chess.Move] = board.generate_castling_moves()
         else:
             kind = PIECES.index(match[1] or "P") + 1
-            found = board.generate_legal_moves(board.pieces_mask(kind, board.turn), 1 << chess.parse_square(match[5]))
-        return self._texts(board, list(found)).get(text)
+            found = board.generate_legal_moves(board.pieces_mask(kind, board.turn), 1 << SQUARES.index(match[5]))
+        alike = list(found)
+        return next((move for move in alike if san(board, move, alike) == text), None)
 
     def legal(self, state: State) -> dict[str, chess.Move]:
         """Every legal move by its text, in alphabetical order."""
@@ -142,7 +143,8 @@ class Rules:
     def write(self, state: State, move: chess.Move) -> str:
         """The text of a legal move."""
         if not self.san:
-            return move.uci()
+            text: str = move.uci()
+            return text
         board = self.board(state)
         mask = board.pieces_mask(board.piece_type_at(move.from_square) or 0, board.turn)
         castles = board.is_castling(move)
@@ -181,22 +183,20 @@ def _read(board: chess.Board, i: int, reply: str, game: Game) -> State:
 
 def san(board: chess.Board, move: chess.Move, alike: Sequence[chess.Move]) -> str:
     """The move in SAN without a check mark; `alike`: the legal moves of its kind of piece to its square."""
-    piece = board.piece_type_at(move.from_square)
-    if board.is_castling(move):
-        return "O-O" if chess.square_file(move.to_square) > chess.square_file(move.from_square) else "O-O-O"
-    target, takes = chess.SQUARE_NAMES[move.to_square], "x" if board.is_capture(move) else ""
-    here = chess.SQUARE_NAMES[move.from_square]
+    piece = board.piece_type_at(move.from_square) or chess.PAWN
+    here, target = SQUARES[move.from_square], SQUARES[move.to_square]
+    if piece == chess.KING and board.is_castling(move):
+        return "O-O" if target[0] > here[0] else "O-O-O"
     if piece == chess.PAWN:
         promotion = "=" + PIECES[move.promotion - 1] if move.promotion else ""
-        return f"{here[0] + takes if takes else ''}{target}{promotion}"
-    return PIECES[(piece or 1) - 1] + _which(here, alike) + takes + target
+        return f"{'' if here[0] == target[0] else here[0] + 'x'}{target}{promotion}"
+    which = _which(here, alike) if len(alike) > 1 else ""
+    return f"{PIECES[piece - 1]}{which}{'x' if board.occupied >> move.to_square & 1 else ''}{target}"
 
 
 def _which(here: str, alike: Sequence[chess.Move]) -> str:
     """What tells this piece from others of its kind that could go there: a file, else a rank, else both."""
-    others = [chess.SQUARE_NAMES[move.from_square] for move in alike]
-    if len(others) == 1:
-        return ""
+    others = [SQUARES[move.from_square] for move in alike]
     if sum(other[0] == here[0] for other in others) == 1:
         return here[0]
     return here[1] if sum(other[1] == here[1] for other in others) == 1 else here

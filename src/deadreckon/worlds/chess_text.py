@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from deadreckon.worlds.chess_position import PLIES, Game, State
+from deadreckon.worlds.chess_position import PLIES, SQUARES, Game, State
 
-_SQUARES = tuple(f"{file}{rank}" for rank in range(1, 9) for file in "abcdefgh")
 ALPHABET = (
     ".",
-    *_SQUARES,
-    *(f"{square} " for square in _SQUARES),
+    *SQUARES,
+    *(f"{square} " for square in SQUARES),
     *(f"{piece} " for piece in "qrbnQRBN"),
     "O-O ",
     "O-O-O ",
@@ -79,4 +78,3 @@ def in_words(*, chess960: bool, san: bool, expert: str, tell: str, opponent: str
     told = {"moves": "", "fen": " The position is told in braces, in FEN.", "filler": " Dots in braces say nothing."}
     fen = " A position is written in FEN, the square behind a pawn that has just gone two steps always told."
     return f"{game}. {turns}, one move at a time, {notation}. {right}{told[tell]}{fen}"
-
