@@ -147,7 +147,7 @@ def test_a_reader_of_the_transcript_alone_finds_the_same_position(spec: str, tel
             board = played(text, is960)
             assert board.fen(shredder=is960, en_passant="fen") == world.belief(state)
             if world.fixes(state):
-                assert f"{{{world.belief(state)}}} " in said
+                assert f"{{{world.belief(state)}}}\n" in said
                 told += 1
             text += (action := moves[int(rng.random() * len(moves))]) + world.end
             state = world.step(state, action)
@@ -168,7 +168,7 @@ def test_filler_has_as_many_symbols_as_the_position_and_says_nothing() -> None:
     symbol = re.compile("|".join(map(re.escape, sorted(plain.alphabet, key=len, reverse=True))))
     for state in list(walks(plain, 4, 2))[::5]:
         assert plain.says(state) == ""
-        assert set(filled.says(state)) == set("{.} ")
+        assert set(filled.says(state)) == set("{.}\n")
         assert len(symbol.findall(filled.says(state))) == len(symbol.findall(told.says(state)))
         assert told.fixes(state)
         assert not filled.fixes(state)
@@ -204,7 +204,7 @@ def test_a_random_opponent_is_drawn_from_the_start_state() -> None:
         assert after.i == 2
         assert after.turn
         replies.add(after.reply)
-        assert world.says(after) == f"{after.reply} "
+        assert world.says(after) == f"{after.reply}\n"
     assert len(replies) > 10
     assert replies <= set(load_world("chess").legal(load_world("chess").step(at(world, START), "e2e4")))
 

@@ -64,7 +64,7 @@ def _draw(scene: Scene[State]) -> Drawing:
     if erred(row) and len(row.right) == 1:
         _arrow(sheet, world.squares(state, row.right[0]), "green")
     _arrow(sheet, world.squares(state, row.action), "orange" if erred(row) else "blue")
-    said = f"{scene.world.says(state).rpartition(' {')[0][-8:]}{row.action[:12] or '(nothing)'}{_verdict(scene)}"
+    said = f"{row.action[:12] or '(nothing)'}{_verdict(scene)}"
     foot = sheet.text(_SIDE / 2, _SIDE + _FOOT - 9, said, "orange" if erred(row) else "ink")
     anchored(foot, "middle")
     bold(foot)
@@ -100,7 +100,7 @@ def _words(scene: Scene[State]) -> str:
     mover = "White" if state.turn else "Black"
     moves = f"{len(right)} legal moves are right" if len(right) != 1 else f"right is {right[0]}"
     return (
-        f"{mover} to move{after}, ply {state.i} of {state.game.plies}. {state.fen(by_file=False)}; {moves}."
+        f"{mover} to move{after}, ply {state.i} of {state.game.plies}. {scene.world.belief(state)}; {moves}."
         f" Played: {scene.row.action[:12] or 'nothing'}{_verdict(scene)}."
     )
 

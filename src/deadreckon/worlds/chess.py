@@ -1,11 +1,11 @@
 """Chess and Chess960, as moves that a transcript lists; an extra: pip install 'deadreckon[chess]'.
 
-The opening is a few random legal plies; the actor goes on for both sides, or for one against an opponent::
+The opening is a few random legal plies; the actor goes on for both sides, or for one against an opponent. Each ply is
+a line::
 
-    e2e4 e7e5 g1f3 b8c6          <- notation=uci: the opening of four plies, then
-    f1b5 a7a6 ...                <- a move a step
-    1. e4 e5 2. Nf3 ...          <- notation=san, White's moves numbered
-    {rnbqkbnr/... b KQkq e3 0 1} <- tell=fen: the world tells the position before every k-th turn
+    g1f3                          <- notation=uci
+    2.Nf3                         <- notation=san: movetext of PGN, White's moves numbered by the world
+    {rnbqkbnr/... b KQkq e3 0 1}  <- tell=fen: the world tells the position before every k-th turn; or dots: tell=filler
 
 With expert=random every legal move is right, and what is not legal leads nowhere. With expert=stockfish the move that
 Stockfish finds best in a fixed number of nodes is right, and other legal moves are slips that the game goes on from.
@@ -46,7 +46,7 @@ class Chess:
 
     levels = tuple(PLIES)
     alphabet = ALPHABET
-    end = " "
+    end = "\n"
     belief_end = ">"
     belief_width = FEN_WIDTH
 
@@ -211,7 +211,7 @@ class Chess:
     def opening(self, state: State) -> str:
         """The plies before the start state, in Chess960 after the start position in FEN."""
         now = self._rules.first(state.game._replace(opening=()))
-        text = f"{{{self._rules.fen(now)}}} " if self._rules.chess960 else ""
+        text = f"{{{self._rules.fen(now)}}}\n" if self._rules.chess960 else ""
         for played in state.game.opening:
             move = uci_move(played)
             assert move is not None
@@ -227,8 +227,8 @@ class Chess:
         san = self._rules.san
         reply = numbered(state.fullmove, white=san and not state.turn, text=state.reply) if state.reply else ""
         fen = self._rules.fen(state) if self._tells(state) else ""
-        told = f"{{{fen if self.options.tell == 'fen' else blank(fen)}}} " if fen else ""
-        return reply + told + (f"{state.fullmove}. " if san and state.turn else "")
+        told = f"{{{fen if self.options.tell == 'fen' else blank(fen)}}}\n" if fen else ""
+        return reply + told + (f"{state.fullmove}." if san and state.turn else "")
 
     def belief(self, state: State) -> str:
         """The position in FEN."""

@@ -10,11 +10,11 @@ from deadreckon.worlds.chess_position import PLIES, SQUARES, Game, State
 ALPHABET = (
     ".",
     *SQUARES,
-    *(f"{square} " for square in SQUARES),
-    *(f"{piece} " for piece in "qrbnQRBN"),
-    "O-O ",
-    "O-O-O ",
-    *"KQRBNPACDEFGHkqrnpabcdefgh0123456789/-x=w{}> ",
+    *(f"{square}\n" for square in SQUARES),
+    *(f"{piece}\n" for piece in "qrbnQRBN"),
+    "O-O\n",
+    "O-O-O\n",
+    *"KQRBNPACDEFGHkqrnpabcdefgh0123456789/-x=w{}> \n",
 )
 SYMBOL = re.compile("|".join(map(re.escape, sorted(ALPHABET, key=len, reverse=True))))
 FEN_WIDTH = 91  # most symbols of a FEN and its end
@@ -60,8 +60,8 @@ def blank(text: str) -> str:
 
 
 def numbered(number: int, *, white: bool, text: str) -> str:
-    """A ply of movetext: White's with its number, "12. Nf3 "."""
-    return f"{number}. {text} " if white else f"{text} "
+    """A ply of movetext as a line, White's with its number: "12.Nf3"."""
+    return f"{number}.{text}\n" if white else f"{text}\n"
 
 
 def in_words(*, chess960: bool, san: bool, expert: str, tell: str, opponent: str) -> str:
