@@ -10,11 +10,14 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from deadreckon.errors import BadOption, BadText, EngineDied, IllegalAction, MissingProgram
+from deadreckon.errors import BadOption, BadText, EngineDied, IllegalAction, MissingProgram, OtherIdentity
+from deadreckon.rollouts.run import roll
+from deadreckon.rollouts.spec import RollSpec
 from deadreckon.worlds import chess_engine as stockfish
 from deadreckon.worlds import load_world
 from deadreckon.worlds.chess_position import STANDARD, Fault, Reason, State
@@ -390,6 +393,16 @@ def test_an_engine_that_dies_is_one_line_and_is_started_again() -> None:
 def test_a_program_that_does_not_speak_uci_is_one_line() -> None:
     with pytest.raises(EngineDied, match="fell silent at 'uci'"):
         stockfish.Engine("/bin/true", chess960=False)
+
+
+@needs_stockfish
+def test_another_stockfish_is_another_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = RollSpec("chess:expert=stockfish,nodes=20", 1, "oracle", items=2, horizon=2)
+    table = roll(spec, tmp_path)
+    assert roll(spec, tmp_path).equals(table)
+    monkeypatch.setattr(stockfish.engine("a test", chess960=False), "name", "Stockfish 99")
+    with pytest.raises(OtherIdentity):
+        roll(spec, tmp_path)
 
 
 # --- what is missing ---
