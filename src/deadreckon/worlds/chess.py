@@ -143,7 +143,7 @@ class Chess:
         if self.done(state):
             return ()
         if self.options.expert == "random":
-            return tempting(self._rules, state)
+            return tempting(self._rules, state, self._legal(state).keys())
         best = self._best(state)
         return [move for move in self.legal(state) if move != best]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import lru_cache
 
 from deadreckon.errors import MissingExtra
@@ -103,20 +104,30 @@ def _castles(board: chess.Board, start: int, target: int) -> bool:
     return home and middle and abs(start - target) == 2
 
 
-def tempting(rules: Rules, state: State) -> list[str]:
-    """Illegal moves that some piece, of either side, would have on an empty board, and castling; sorted."""
-    board, found = rules.board(state), set()
+def tempting(rules: Rules, state: State, legal: Collection[str]) -> list[str]:
+    """Moves not legal that some piece, of either side, would have on an empty board, and castling; sorted."""
+    board, found = rules.board(state), set[str]()
     for start in chess.scan_forward(board.occupied):
         kind, side = board.piece_type_at(start) or chess.PAWN, bool(board.color_at(start))
-        for target in chess.scan_forward(reach(kind, side, start)):
-            found.add(_san(board, kind, start, target) if rules.san else _uci(kind, start, target))
-    found |= {"O-O", "O-O-O"} if rules.san else set(_castling(board))
-    return sorted(found - rules.legal(state).keys())
+        if rules.san:
+            found.update([_san(board, kind, start, target) for target in _targets(kind, side, start)])
+        else:
+            found.update(_uci(kind, side, start))
+    found.update(("O-O", "O-O-O") if rules.san else _castling(board))
+    return sorted(found.difference(legal))
 
 
-def _uci(kind: chess.PieceType, start: int, target: int) -> str:
-    last = kind == chess.PAWN and chess.square_rank(target) in (0, 7)
-    return SQUARES[start] + SQUARES[target] + ("q" if last else "")
+@lru_cache(maxsize=1024)
+def _targets(kind: chess.PieceType, side: chess.Color, start: chess.Square) -> tuple[chess.Square, ...]:
+    return tuple(chess.scan_forward(reach(kind, side, start)))
+
+
+@lru_cache(maxsize=1024)
+def _uci(kind: chess.PieceType, side: chess.Color, start: chess.Square) -> tuple[str, ...]:
+    """Those moves of one piece; a pawn becomes a queen."""
+    targets = _targets(kind, side, start)
+    last = {target for target in targets if kind == chess.PAWN and chess.square_rank(target) in (0, 7)}
+    return tuple(SQUARES[start] + SQUARES[target] + ("q" if target in last else "") for target in targets)
 
 
 def _san(board: chess.Board, kind: chess.PieceType, start: int, target: int) -> str:
