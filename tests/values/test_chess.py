@@ -18,6 +18,7 @@ import pytest
 from deadreckon.errors import BadOption, BadText, EngineDied, IllegalAction, MissingProgram, OtherIdentity
 from deadreckon.rollouts.run import roll
 from deadreckon.rollouts.spec import RollSpec
+from deadreckon.studies.names import names
 from deadreckon.worlds import chess_engine as stockfish
 from deadreckon.worlds import load_world
 from deadreckon.worlds.chess_position import STANDARD, Fault, Reason, State
@@ -413,6 +414,7 @@ def test_a_missing_engine_tells_the_command(monkeypatch: pytest.MonkeyPatch) -> 
     for spec in ("chess:expert=stockfish", "chess:opponent=stockfish"):
         with pytest.raises(MissingProgram, match="apt-get install -y stockfish"):
             load_world(spec)
+    assert names("worlds")["chess"].endswith("no no-such-engine: apt-get install -y stockfish")
     world = load_world("chess")
     with pytest.raises(MissingProgram, match="apt-get install -y stockfish"):
         world.loss(at(world, START), "e2e4")

@@ -15,8 +15,7 @@ from deadreckon.scaffolds import scaffold_lines
 from deadreckon.studies import STUDIES
 from deadreckon.studies.fit_outcomes import BOUNDED
 from deadreckon.train.recipes import parse_recipe, recipe_names, recipe_text
-from deadreckon.worlds import EXACT, NEEDS, load_world, world_names
-from deadreckon.worlds.chess_engine import INSTALL, PROGRAM, program
+from deadreckon.worlds import EXACT, NEEDS, chess_engine, load_world, world_names
 from deadreckon.worlds.chess_position import PLIES
 
 PAIRED = (
@@ -71,8 +70,8 @@ def _world(name: str) -> list[str]:
         exact = exact or world.rules().partition(". ")[0].rstrip(".")
     except MissingExtra as error:
         levels, missing = list(PLIES) if name == "chess" else [], [str(error)]
-    if name == "chess" and program() is None:
-        missing.append(f"no {PROGRAM}: {INSTALL}")
+    if name == "chess" and chess_engine.program() is None:
+        missing.append(f"no {chess_engine.PROGRAM}: {chess_engine.INSTALL}")
     needs = [f"needs {NEEDS[name]}"] if name in NEEDS else []
     known = [f"levels {min(levels)}-{max(levels)}"] if levels else []
     return [*known, *([exact] if exact else []), *needs, *missing]
