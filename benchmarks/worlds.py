@@ -3,7 +3,8 @@
 One step asks for policy, wrong, mend, allows, step, true, fixes, distance, done, show and write. The scalar form is
 timed as the plain loop runs it, the batched form, where a world has one, on `ROWS` rollouts at once; both on the same
 items in the same run, in CPU seconds of one thread, medians of five. Beside them the oracle alone: calls of allows
-and step in pairs, and calls of policy. Othello has a benchmark of its own (benchmarks/othello.py).
+and step in pairs, and calls of policy. Othello has a benchmark of its own (benchmarks/othello.py); so has chess beside
+python-chess alone (benchmarks/chess_moves.py).
 
     python benchmarks/worlds.py [SPEC ...]
 """
@@ -25,6 +26,7 @@ SPECS = (
     "markov:kind=ergodic",
     "markov:kind=absorbing,order=2",
     "maps",
+    "chess",
     *(f"arithmetic:op={op}" for op in ("add", "sub", "mul", "div")),
     "flows",
     "flows:map=lorenz",

@@ -47,6 +47,7 @@ LATE_OUTSIDE = {  # an adapter's edge
     "zstandard",
     "inspect_ai",
 }
+GPL_EDGES = {"worlds/chess_rules.py", "worlds/chess_reasons.py"}  # the extra `chess`: loaded by its world alone
 MANY_PARAMETERS = {
     "seeds.py:blocks",  # the seven coordinates of a draw
     "cli.py:roll",  # the options of a command
@@ -134,6 +135,20 @@ def test_imports_stand_at_the_top(path: Path) -> None:
             late += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             for name in late:
                 assert (name or "").partition(".")[0] in LATE_OUTSIDE, f"line {node.lineno}: {name} imported late"
+
+
+def test_what_is_under_the_gpl_is_imported_at_its_edge_alone() -> None:
+    """And whatever imports the edge is the world itself, which nothing imports by name."""
+    outside, edges = set(), {f"worlds.{Path(edge).stem}" for edge in GPL_EDGES} | {"worlds.chess"}
+    for path in FILES:
+        tree = parse(path)
+        for node in ast.walk(tree):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            outside |= {name_of(path) for name in names if name.partition(".")[0] == "chess"}
+        if edges & {module for module, _ in imported(tree)}:
+            assert name_of(path) in {"worlds/chess.py", *GPL_EDGES}, f"{name_of(path)} loads the extra chess"
+    assert outside == GPL_EDGES
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)

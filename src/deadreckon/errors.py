@@ -62,6 +62,18 @@ class MissingExtra(DeadreckonError):
         super().__init__(f"{what} needs the extra {extra!r}: pip install 'deadreckon[{extra}]'")
 
 
+class MissingProgram(DeadreckonError):
+    """A program that is no Python package is not installed."""
+
+    def __init__(self, what: str, program: str, command: str):
+        """`what` needs `program`, which `command` installs."""
+        super().__init__(f"{what} needs the program {program!r}: {command}")
+
+
+class EngineDied(DeadreckonError):
+    """A chess engine ended, or stopped answering."""
+
+
 class WorkerDied(DeadreckonError):
     """A worker process ended without an answer."""
 

@@ -7,6 +7,8 @@ from collections import Counter
 
 import pytest
 
+from deadreckon.contracts import OnError
+from deadreckon.errors import MissingExtra, MissingProgram
 from deadreckon.instruments import INSTRUMENTS, read
 from deadreckon.rollouts.run import Bench, compute
 from deadreckon.rollouts.spec import RollSpec
@@ -58,10 +60,22 @@ def test_planted_slips_off_an_attractor_and_returns_to_it_are_read(world: str) -
         assert abs(reading.value - rate) < SE * math.sqrt(rate * (1 - rate) / (ITEMS * trials)), name
 
 
-def test_planted_slips_are_read_where_truth_is_undefined() -> None:
-    h, lines = 0.1, 20
-    spec = RollSpec("flows", 2, f"noisy-oracle:slip={h}", items=ITEMS, horizon=lines)
-    arm = read(compute(Bench.load(spec), range(ITEMS), batch=ITEMS))
+@pytest.mark.parametrize(
+    ("world", "level", "lines", "rule"),
+    [
+        ("flows", 2, 20, "accept"),
+        ("chess", 2, 8, "skip"),  # its slips are illegal
+        ("chess:expert=stockfish,nodes=30,notation=san", 1, 6, "accept"),
+    ],
+)
+def test_planted_slips_are_read_where_truth_is_undefined(world: str, level: int, lines: int, rule: str) -> None:
+    h = 0.1
+    spec = RollSpec(world, level, f"noisy-oracle:slip={h}", items=ITEMS, horizon=lines, on_error=OnError(rule))
+    try:
+        bench = Bench.load(spec)
+    except (MissingExtra, MissingProgram) as missing:
+        pytest.skip(str(missing))
+    arm = read(compute(bench, range(ITEMS), batch=ITEMS))
     error, survival = INSTRUMENTS["step_error"](arm), INSTRUMENTS["survival"](arm)
     assert abs(error.value - h) < SE * math.sqrt(h * (1 - h) / (ITEMS * lines))
     share = (1 - h) ** lines

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from itertools import pairwise
 from math import inf
 from typing import Any
@@ -22,7 +23,8 @@ from deadreckon.rollouts.transcript import Story, play, sizes_of, view_of
 from deadreckon.scaffolds import load_scaffold
 from deadreckon.worlds import load_world
 
-WORLDS = ("sums:k=3", "maps", "maps:style=walk", "othello", "markov:kind=ergodic,order=2")
+CHESS = ("chess:notation=san,tell=fen,every=2,opponent=random",) if find_spec("chess") else ()  # the extra chess
+WORLDS = ("sums:k=3", "maps", "maps:style=walk", "othello", "markov:kind=ergodic,order=2", *CHESS)
 SCAFFOLDS = ("plain", "monologue", "filler", "vote:k=3")
 
 

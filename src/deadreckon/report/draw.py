@@ -11,6 +11,7 @@ from typing import Any
 
 from deadreckon.errors import DeadreckonError
 from deadreckon.report.draw_arithmetic import ARITHMETIC
+from deadreckon.report.draw_chess import CHESS
 from deadreckon.report.draw_flows import FLOWS
 from deadreckon.report.draw_grammar import GRAMMAR
 from deadreckon.report.draw_groups import GROUPS
@@ -25,6 +26,7 @@ from deadreckon.report.text import readable
 from deadreckon.studies.study import Replay
 from deadreckon.worlds import (
     arithmetic,
+    chess_position,
     flows,
     grammar,
     groups,
@@ -40,6 +42,7 @@ from deadreckon.worlds import (
 
 ARTISTS: Mapping[type, Artist[Any]] = {
     arithmetic.State: ARITHMETIC,
+    chess_position.State: CHESS,
     flows.State: FLOWS,
     grammar.State: GRAMMAR,
     groups.State: GROUPS,

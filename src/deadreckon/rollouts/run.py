@@ -174,6 +174,7 @@ def identity(bench: Bench) -> dict[str, str]:
     """What the bytes depend on beyond the spec."""
     facts = {
         "deadreckon": __version__,
+        "world": bench.world.name,
         "numpy": np.__version__,
         "polars": pl.__version__,
         "machine": platform.machine(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from deadreckon.errors import MissingExtra
 from deadreckon.instruments import INSTRUMENTS, OUTCOME_INSTRUMENTS
 from deadreckon.instruments.predict import FITS
 from deadreckon.logs.readers import format_lines
@@ -14,7 +15,8 @@ from deadreckon.scaffolds import scaffold_lines
 from deadreckon.studies import STUDIES
 from deadreckon.studies.fit_outcomes import BOUNDED
 from deadreckon.train.recipes import parse_recipe, recipe_names, recipe_text
-from deadreckon.worlds import EXACT, load_world, world_names
+from deadreckon.worlds import EXACT, NEEDS, chess_engine, load_world, world_names
+from deadreckon.worlds.chess_position import PLIES
 
 PAIRED = (
     "survival_gap_constant",
@@ -57,12 +59,23 @@ PAIRED = (
 
 
 def _worlds() -> dict[str, str]:
-    found = {}
-    for name in world_names():
+    return {name: "; ".join(_world(name)) for name in world_names()}
+
+
+def _world(name: str) -> list[str]:
+    """Levels, what is exact, what it needs under which licence, and the command that brings what is missing."""
+    exact, missing = f"exact: {EXACT[name]}" if name in EXACT else "", []
+    try:
         world = load_world(name)
-        exact = f"exact: {EXACT[name]}" if name in EXACT else world.rules().partition(". ")[0].rstrip(".")
-        found[name] = f"levels {min(world.levels)}-{max(world.levels)}; {exact}"
-    return found
+        levels = list(world.levels)
+        exact = exact or world.rules().partition(". ")[0].rstrip(".")
+    except MissingExtra as error:
+        levels, missing = list(PLIES) if name == "chess" else [], [str(error)]
+    if name == "chess" and chess_engine.program() is None:
+        missing.append(f"no {chess_engine.PROGRAM}: {chess_engine.INSTALL}")
+    needs = [f"needs {NEEDS[name]}"] if name in NEEDS else []
+    known = [f"levels {min(levels)}-{max(levels)}"] if levels else []
+    return [*known, *([exact] if exact else []), *needs, *missing]
 
 
 def _models() -> dict[str, str]:

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from deadreckon.contracts import A, S
-from deadreckon.errors import BadOption
 from deadreckon.models.gpt import GPT
 from deadreckon.seeds import Purpose, generator, hash64
 from deadreckon.train.sources import Lesson, Source, Turn, collate
@@ -62,14 +61,14 @@ def error_now(network: GPT, texts: Sequence[Sequence[Lesson]]) -> float:
 
 @torch.no_grad()
 def examine(network: GPT, lessons: Sequence[Lesson], world: str) -> Marks:
-    """Score lessons that keep their laws. BadOption: a choice between right actions of several symbols."""
+    """Score lessons that keep their laws."""
     rows: list[tuple[int, float, float, float]] = []  # step, loss, error, belief error
     for first in range(0, len(lessons), ROWS):
         part = lessons[first : first + ROWS]
         ids = torch.from_numpy(collate(part).ids)
         logps = network(ids[:, :-1]).log_softmax(-1)  # (rows, T - 1, vocab): of the symbol after each
         for row, lesson in enumerate(part):
-            rows += [(t, *_turn(logps[row], lesson, turn)) for t, turn in enumerate(lesson.turns)]
+            rows += [(t, *_turn(network, logps[row], lesson, turn)) for t, turn in enumerate(lesson.turns)]
     table = np.array(rows)
     step = table[:, 0].astype(np.int64)
     count = np.bincount(step)
@@ -81,7 +80,7 @@ def examine(network: GPT, lessons: Sequence[Lesson], world: str) -> Marks:
     )
 
 
-def _turn(logps: Tensor, lesson: Lesson, turn: Turn) -> tuple[float, float, float]:
+def _turn(network: GPT, logps: Tensor, lesson: Lesson, turn: Turn) -> tuple[float, float, float]:
     """Loss of thought and action where taught, error of the action, error of the belief (nan: none is taught)."""
     thought = _sum(logps, lesson.ids[turn.thought : turn.act], turn.thought)
     act = _sum(logps, lesson.ids[turn.act : turn.end], turn.act)
@@ -91,10 +90,22 @@ def _turn(logps: Tensor, lesson: Lesson, turn: Turn) -> tuple[float, float, floa
     elif all(len(ids) == 1 for ids in law):
         right = float(logps[turn.act - 1, [ids[0] for ids in law]].exp().sum())
     else:
-        raise BadOption(f"{len(law)} right actions of several symbols each: the exam scores a choice of one symbol")
+        right = _branches(network, lesson.ids[: turn.act], list(law))
     stated = turn.act > turn.thought and lesson.taught[turn.thought]
     belief = -float(np.expm1(thought)) if stated else float("nan")
     return -act - (thought if stated else 0.0), max(0.0, 1 - right), belief
+
+
+def _branches(network: GPT, before: Sequence[int], actions: Sequence[tuple[int, ...]]) -> float:
+    """P(one of these actions | the text before): the text is read again with every beginning that they have."""
+    begun = {beginning: row for row, beginning in enumerate(dict.fromkeys(ids[:-1] for ids in actions))}
+    longest = len(before) + max(map(len, begun))
+    rows = np.zeros((len(begun), longest), np.int64)  # padded with the begin symbol, which nothing before it sees
+    for beginning, row in begun.items():
+        rows[row, : len(before) + len(beginning)] = [*before, *beginning]
+    logps = network(torch.from_numpy(rows)).log_softmax(-1)
+    sums = [_sum(logps[begun[ids[:-1]]], ids, len(before)) for ids in actions]
+    return float(np.exp(sums).sum())
 
 
 def _sum(logps: Tensor, ids: Sequence[int], at: int) -> float:

@@ -17,6 +17,7 @@ from deadreckon.specs import parse_spec
 GROUP = "deadreckon.worlds"
 BUILT_IN = {
     "arithmetic": "deadreckon.worlds.arithmetic:Arithmetic.from_options",
+    "chess": "deadreckon.worlds.chess:Chess.from_options",
     "flows": "deadreckon.worlds.flows:Flows.from_options",
     "grammar": "deadreckon.worlds.grammar:Grammar.from_options",
     "groups": "deadreckon.worlds.groups:Groups.from_options",
@@ -29,6 +30,7 @@ BUILT_IN = {
 }
 EXACT = {  # what is exact in a world of ours, for lists
     "arithmetic": "every line, as it follows from what is written and as it truly is; where each error comes from",
+    "chess": "the position, every legal move, why any other is none; Stockfish's move at a fixed number of nodes",
     "flows": "law of the next cell (logistic r = 4: exact, else counted), measure, support, Lyapunov exponent ln 2",
     "grammar": "law and entropy of the next word, over all derivations; every slip in brackets, agreement, holders",
     "groups": "state and right element of every turn, in S5 and in a commutative twin",
@@ -39,6 +41,9 @@ EXACT = {  # what is exact in a world of ours, for lists
     "sums": "every total, as it is carried on and as it truly is",
     "text": "nothing (plain text has no oracle): entropy and repetition of own text alone",
 }
+NEEDS = {  # what a world of ours needs beyond the package's own dependencies, with its licence, for lists
+    "chess": "python-chess (GPL-3.0-or-later); for expert or opponent stockfish: Stockfish (GPL-3.0-or-later)",
+}
 
 
 def world_names() -> list[str]:
@@ -47,7 +52,7 @@ def world_names() -> list[str]:
 
 
 def load_world(spec: str) -> World[Any, Any]:
-    """The world of this spec ("sums:k=8"). UnknownName, BadOption."""
+    """The world of this spec ("sums:k=8"). UnknownName, BadOption, MissingExtra, MissingProgram."""
     name, options = parse_spec(spec)
     found = _found()
     if name not in found:
