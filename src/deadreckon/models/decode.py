@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -46,6 +47,14 @@ def cpu_class() -> str:
     return f"{torch.backends.cpu.get_cpu_capability()} {names[0] if names else platform.processor()}".strip()
 
 
+class Launches(Protocol):
+    """What reads symbols for a session: `engine.Engine`, `gpu.GraphEngine`."""
+
+    def launch(self, tokens: Ints, start: Ints, last: Ints, real: Bools) -> F32:
+        """Read tokens (R, N) at positions start (R,) onwards; logits (R, vocab) after each row's symbol `last`."""
+        ...
+
+
 class GPTModel(Scorer):
     """A GPT and its tokenizer as a model of text."""
 
@@ -68,6 +77,10 @@ class GPTModel(Scorer):
         """BadText where the text holds symbols outside its alphabet."""
         self.tokens.encode(text)
 
+    def engine(self) -> Launches:
+        """Weights and cache of one session."""
+        return Engine(self.network, self.capacity)
+
     def session(self) -> GPTSession:
         """Begin work on at most `capacity` rollouts."""
         return GPTSession(self)
@@ -79,8 +92,8 @@ class GPTSession:
     def __init__(self, model: GPTModel):
         """The cache is allocated at the first ask."""
         self.vocabulary, self.rows = model.tokens, model.capacity
-        self.network = model.network
-        self.engine: Engine | None = None
+        self.model = model
+        self.engine: Launches | None = None
         context, vocab = model.network.config.context, model.network.config.vocab
         self.context = context
         self.tokens: Ints = np.full((self.rows, context + 1), BEGIN, np.int64)
@@ -194,7 +207,7 @@ class GPTSession:
 
     def _launch(self, rows: Ints, size: int) -> None:
         """Read up to `size` symbols in each of these slots, in one launch of all slots."""
-        self.engine = self.engine or Engine(self.network, self.rows)
+        self.engine = self.engine or self.model.engine()
         count = np.minimum(self.length[rows] - self.read[rows], size)
         real: Bools = np.zeros(self.rows, np.bool_)
         real[rows] = True

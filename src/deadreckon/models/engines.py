@@ -1,8 +1,8 @@
-"""Which engine runs a small GPT: the C kernel in bf16 or fp32, or torch, the reference.
+"""Which engine runs a small GPT: the C kernel in bf16 or fp32, torch, the reference, or torch on a GPU (cuda).
 
 The option `engine` of a model's spec chooses (shipped:sums-clean,engine=bf16), else $DEADRECKON_ENGINE. Unasked it is
 the kernel in fp32 where that runs, else torch: the figures printed in the docs are those of either. `auto` is the
-fastest that this machine has: bf16, fp32, torch. What was chosen by name and is not to be had is an error, never
+fastest that this machine has: cuda, bf16, fp32, torch. What was chosen by name and is not to be had is an error, never
 another engine in silence; the engine that ran is in a run's identity.
 """
 
@@ -26,7 +26,9 @@ from deadreckon.models.stored import read_weights, shipped_path, trained_path
 from deadreckon.models.tokens import Tokenizer
 
 KERNELS = ("bf16", "fp32")
-ENGINES = ("auto", *KERNELS, "torch")
+GPU = "cuda"
+ENGINES = ("auto", GPU, *KERNELS, "torch")
+GPU_FILES = ("/dev/nvidia0", "/dev/dxg")  # where a driver shows itself: torch is not asked in vain, it takes a second
 UNASKED = ""  # fp32, else torch
 TRIED = {UNASKED: ("fp32",), "auto": KERNELS}  # before torch
 VARIABLE = "DEADRECKON_ENGINE"
@@ -74,19 +76,29 @@ def choose(name: str, config: GPTConfig) -> Library | None:
 
 def load_stored(path: Path, name: str, engine: str, layout: Layout = Layout()) -> Model:  # noqa: B008  frozen
     """The model whose weights are at `path`, on this engine. BadWeights, BadOption, MissingExtra."""
+    if engine == GPU or (engine == "auto" and gpu()):
+        return _on_torch("load_gpu", path, name)
     stored = read_weights(path)
     library = choose(engine, stored.config)
     if library is None:
-        return _reference(path, name)
+        return _on_torch("load_gpt", path, name)
     works = Works(Network(library, stored.config, stored.tensors), Tokenizer(stored.card.alphabet), layout)
     return KernelModel(works, name=name, weights=stored.sha256, seed=stored.card.seed)
 
 
-def _reference(path: Path, name: str) -> Model:
-    """On torch, which is imported here and nowhere above: the kernel runs without it."""
+def gpu() -> bool:
+    """Whether torch is here and sees a GPU."""
+    if find_spec("torch") is None or (os.name == "posix" and not any(Path(file).exists() for file in GPU_FILES)):
+        return False
+    seen: bool = import_module("deadreckon.models.gpu").present()
+    return seen
+
+
+def _on_torch(load: str, path: Path, name: str) -> Model:
+    """By torch, which is imported here and nowhere above: the kernel runs without it."""
     if find_spec("torch") is None:
         raise MissingExtra("the engine torch", "torch")
-    load_gpt: Callable[[Path, str], Model] = import_module("deadreckon.models.weights").load_gpt
+    load_gpt: Callable[[Path, str], Model] = getattr(import_module("deadreckon.models.weights"), load)
     return load_gpt(path, name)
 
 
@@ -106,7 +118,7 @@ def load_trained(place: str) -> Model:
 
 def engine_lines() -> dict[str, str]:
     """Each engine: whether it runs here, and why or why not; which one `auto` is, and which is used unasked."""
-    lines = {}
+    lines = {GPU: "runs: fp32, each launch a CUDA graph" if gpu() else "does not run here: torch sees no GPU"}
     for name in KERNELS:
         try:
             library = kernel(name)

@@ -1,4 +1,4 @@
-"""Stored weights as the network that torch runs: the reference engine."""
+"""Stored weights as the network that torch runs: the reference engine, and the one on a GPU."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from pathlib import Path
 
 import torch
 
+from deadreckon.errors import BadOption
 from deadreckon.models.decode import GPTModel
 from deadreckon.models.gpt import GPT
+from deadreckon.models.gpu import GPUModel, present
 from deadreckon.models.stored import read_weights, shipped_path, trained_path
 from deadreckon.models.tokens import Tokenizer
 
@@ -19,6 +21,13 @@ def load_gpt(path: Path, name: str) -> GPTModel:
     network.load_state_dict({key: torch.from_numpy(value) for key, value in stored.tensors.items()})
     tokens = Tokenizer(stored.card.alphabet)
     return GPTModel(network.eval(), tokens, name=name, weights=stored.sha256, seed=stored.card.seed)
+
+
+def load_gpu(path: Path, name: str) -> GPUModel:
+    """The same on a GPU. BadWeights; BadOption: torch sees none."""
+    if not present():
+        raise BadOption("engine=cuda: torch sees no GPU here: use engine=auto")
+    return GPUModel(load_gpt(path, name))
 
 
 def load_shipped(name: str) -> GPTModel:
