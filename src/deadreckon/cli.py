@@ -99,9 +99,24 @@ def root(
 
 
 @app.command()
-def demo(out: Out = Path("demo"), workers: Workers = 2) -> None:
+def demo(
+    world: Annotated[
+        str | None, typer.Argument(help="A world or recipe: train its small model first (minutes), then run that.")
+    ] = None,
+    out: Out = Path("demo"),
+    workers: Workers = 2,
+) -> None:
     """Run the main study on the shipped models and write a report: the one command to begin with."""
-    _study("errors_compound", out, workers, Size.QUICK)
+    if world is None:
+        _study("errors_compound", out, workers, Size.QUICK)
+        return
+    from deadreckon.report.page import write_report
+    from deadreckon.rollouts.progress import progress_bar
+    from deadreckon.studies.world_demo import demonstrate
+
+    with progress_bar(world) as tell:
+        result = demonstrate(world, out, workers=workers, progress=tell)
+    typer.echo(str(write_report([result], out)))
 
 
 @app.command()
