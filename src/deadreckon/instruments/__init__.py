@@ -17,6 +17,7 @@ import polars as pl
 from deadreckon.contracts import Reading
 from deadreckon.errors import BadOption, UnknownName
 from deadreckon.instruments import (
+    abstention,
     band,
     calibration,
     competing,
@@ -146,6 +147,8 @@ INSTRUMENTS: dict[str, Instrument] = {
     "hazard": hazard.hazard,
     "weibull_shape": fitted.weibull_shape,
     "step_error": hazard.step_error,
+    "abstention_rate": abstention.abstention_rate,
+    "answered_error": abstention.answered_error,
     "free_running_error": hazard.free_running_error,
     "teacher_forced_error": forced.teacher_forced_error,
     "teacher_forced_error_exact": forced.teacher_forced_error_exact,
