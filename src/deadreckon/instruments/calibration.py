@@ -52,9 +52,9 @@ class Claims:
 def claims(arm: Arm) -> Claims:
     """The column confidence; where the model said nothing, exp(logp), its probability of its own action.
 
-    A step counts as right where it is no error; one that abstains claims nothing. The probability of one action says how sure the model is of being
-    right only where one action is right: where right_mass shows that several are, exp(logp) is refused. Raises
-    NotEstimable there, and where neither column holds a value.
+    A step counts as right where it is no error; one that abstains claims nothing. The probability of one action says
+    how sure the model is of being right only where one action is right: where right_mass shows that several are,
+    exp(logp) is refused. Raises NotEstimable there, and where neither column holds a value.
     """
     if not arm.own.any():
         raise NotEstimable("no step of the model's own")
