@@ -16,6 +16,8 @@ from deadreckon.studies.replays import replays
 @pytest.mark.parametrize(
     ("world", "level", "marks"),
     [
+        ("facts:docs=mixed,again=yes", 1, ("× slip", "gold", "none")),
+        ("facts:form=tell", 1, ("× slip",)),
         ("flows", 2, ("× slip", "→")),
         ("flows:map=lorenz", 2, ("× slip", "→")),
         ("machines", 1, ("× slip", "carried")),

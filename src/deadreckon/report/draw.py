@@ -11,6 +11,7 @@ from typing import Any
 
 from deadreckon.errors import DeadreckonError
 from deadreckon.report.draw_arithmetic import ARITHMETIC
+from deadreckon.report.draw_facts import FACTS, TOLD
 from deadreckon.report.draw_flows import FLOWS
 from deadreckon.report.draw_groups import GROUPS
 from deadreckon.report.draw_machines import MACHINES, STACKS
@@ -21,15 +22,30 @@ from deadreckon.report.draw_sums import SUMS
 from deadreckon.report.scene import Artist, Drawing, Scene
 from deadreckon.report.text import readable
 from deadreckon.studies.study import Replay
-from deadreckon.worlds import arithmetic, flows, groups, ledger, load_world, machines, maps, markov, position, stacks
+from deadreckon.worlds import (
+    arithmetic,
+    fact_state,
+    flows,
+    groups,
+    ledger,
+    load_world,
+    machines,
+    maps,
+    markov,
+    position,
+    stacks,
+    told,
+)
 
 ARTISTS: Mapping[type, Artist[Any]] = {
     arithmetic.State: ARITHMETIC,
+    fact_state.State: FACTS,
     flows.State: FLOWS,
     groups.State: GROUPS,
     ledger.State: SUMS,
     machines.State: MACHINES,
     stacks.State: STACKS,
+    told.State: TOLD,
     maps.Place: MAPS,
     position.Position: OTHELLO,
     markov.State: MARKOV,

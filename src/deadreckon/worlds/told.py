@@ -192,6 +192,12 @@ class Told:
         )
 
 
+def fact_of(text: str) -> int | None:
+    """Which fact a statement is about; None: it is no statement."""
+    read = _read(text)
+    return None if read is None else read[0]
+
+
 @lru_cache(maxsize=1 << 14)
 def _read(text: str) -> tuple[int, int, int | None, int] | None:
     """Fact, phrase, object (None: unknown) and form of a statement; None: it is none."""
