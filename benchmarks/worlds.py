@@ -26,6 +26,8 @@ SPECS = (
     "markov:kind=absorbing,order=2",
     "maps",
     *(f"arithmetic:op={op}" for op in ("add", "sub", "mul", "div")),
+    "facts:docs=mixed",
+    "facts:form=tell",
     "flows",
     "flows:map=lorenz",
     "groups",

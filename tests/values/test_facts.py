@@ -254,6 +254,11 @@ def test_planted_abstention_is_read_from_a_table() -> None:
     arm = read(table.with_columns(event=np.array(events)))
     assert INSTRUMENTS["abstention_rate"](arm).value == pytest.approx(54 / 160)
     assert INSTRUMENTS["answered_error"](arm).value == INSTRUMENTS["step_error"](arm).value == 0
+    assert INSTRUMENTS["cost_per_right_step"](arm).value == pytest.approx(160 / 106)
+    sure = read(
+        table.with_columns(event=np.array(events), confidence=np.where(np.array(events) == "abstain", 0.0, 1.0))
+    )
+    assert INSTRUMENTS["brier"](sure).value == 0  # who abstains claims nothing
 
 
 def test_another_wording_is_the_same_answer() -> None:
