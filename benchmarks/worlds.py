@@ -33,6 +33,7 @@ SPECS = (
     "groups",
     "groups:group=z120,letters=all,every=0",
     *(f"machines:kind={kind}" for kind in ("mealy", "turing", "stack")),
+    "retrieval_sums:keys=2",
 )
 ROWS = 4096
 SLIP = 0.02

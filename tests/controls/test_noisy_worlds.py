@@ -28,6 +28,8 @@ SE = 4.5  # standard errors a reading may lie from what is planted
         ("machines:kind=stack", 2, 12),
         ("machines:kind=stack,program=quine", 1, 8),
         ("groups:group=z120,letters=all,every=4", 4, 16),
+        ("retrieval_sums:keys=2", 1, 16),
+        ("retrieval_sums:past=10,wrong=50", 2, 16),
     ],
 )
 def test_planted_slips_and_mends_are_read(world: str, level: int, lines: int) -> None:

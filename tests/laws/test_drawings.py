@@ -26,6 +26,7 @@ from deadreckon.studies.replays import replays
         ("groups", 1, ("× slip", "carried")),
         ("arithmetic:op=div", 6, ("× slip",)),
         ("arithmetic:op=mul", 5, ("× slip",)),
+        ("retrieval_sums:keys=2", 1, ("× slip", "carried")),
         ("groups:group=z120,letters=all,every=3", 1, ("× slip", "carried")),
     ],
 )

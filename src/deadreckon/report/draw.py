@@ -18,12 +18,14 @@ from deadreckon.report.draw_machines import MACHINES, STACKS
 from deadreckon.report.draw_maps import MAPS
 from deadreckon.report.draw_markov import MARKOV
 from deadreckon.report.draw_othello import OTHELLO
+from deadreckon.report.draw_retrieval import RETRIEVAL
 from deadreckon.report.draw_sums import SUMS
 from deadreckon.report.scene import Artist, Drawing, Scene
 from deadreckon.report.text import readable
 from deadreckon.studies.study import Replay
 from deadreckon.worlds import (
     arithmetic,
+    dictionary,
     fact_state,
     flows,
     groups,
@@ -39,6 +41,7 @@ from deadreckon.worlds import (
 
 ARTISTS: Mapping[type, Artist[Any]] = {
     arithmetic.State: ARITHMETIC,
+    dictionary.State: RETRIEVAL,
     fact_state.State: FACTS,
     flows.State: FLOWS,
     groups.State: GROUPS,
