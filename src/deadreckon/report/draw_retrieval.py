@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from deadreckon.report.scene import Artist, Drawing, Scene
 from deadreckon.report.sheets import Line, draw_lines
+from deadreckon.studies.study import ReplayStep
 from deadreckon.worlds.dictionary import State, Task
 from deadreckon.worlds.retrieval_sums import RetrievalSums
 
@@ -14,7 +17,7 @@ def _draw(scene: Scene[State]) -> Drawing:
     world, state = scene.world, scene.state
     assert isinstance(world, RetrievalSums)
     task = state.task
-    written = {s.i: row for s, row in zip(scene.states[: scene.i + 1], scene.rows, strict=False)}
+    written = {s.i: _as_shown(world, row) for s, row in zip(scene.states[: scene.i + 1], scene.rows, strict=False)}
     lines = [
         Line(str(i + 1), _looked_up(task, i), world.write(task.totals[i + 1]), written.get(i), i == state.i)
         for i in range(len(task.past), len(task.plan))
@@ -24,6 +27,12 @@ def _draw(scene: Scene[State]) -> Drawing:
         looked = ", ".join(f"{task.words[key]} {_signed(task.values[key])}" for key in task.plan[state.i])
         sheet.text(8, sheet.height - 6, looked[:70], "muted", size=12, mono=True)
     return Drawing(sheet.svg(), _words(world, state))
+
+
+def _as_shown(world: RetrievalSums, row: ReplayStep) -> ReplayStep:
+    """The total in the world's own form, so that "+0050" is 50."""
+    total = world.parse(row.action)
+    return row if total is None else replace(row, action=world.write(total))
 
 
 def _looked_up(task: Task, i: int) -> str:
