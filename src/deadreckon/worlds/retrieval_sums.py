@@ -29,6 +29,7 @@ from deadreckon.worlds.dictionary import (
     SIZES,
     WORDS,
     State,
+    Task,
     draw_task,
     read_state,
     show_state,
@@ -38,13 +39,14 @@ from deadreckon.worlds.dictionary import (
 MOST_KEYS, MOST_PAST = 8, 99
 NEAR = tuple(sign * d * ten for ten in (1, 10) for d in range(1, 10) for sign in (1, -1))  # off by one digit, mostly
 STYLES = ("plain", "padded")
+SIGNED = tuple(f"{sign}{n:0{wide}d}" for wide in (1, 2) for sign in "+-" for n in range(10**wide))  # one symbol each
 
 
 class RetrievalSums:
     """The world of looked-up sums; see the module's text."""
 
     levels = tuple(SIZES)
-    alphabet = (*digits, *"+- ,:=>\n", *WORDS)
+    alphabet = (*digits, *"+- ,:=>\n", *SIGNED, *WORDS)
     end = "\n"
     width = 1 + len(str(LARGEST)) + 1
     belief_end = ">"
@@ -66,7 +68,7 @@ class RetrievalSums:
         history = f"-past{past}-wrong{wrong}" if past else ""
         self.name = f"retrieval_sums-keys{keys}-{numbers}{history}-v1"
         self.levels = tuple(level for level, size in SIZES.items() if past < size.turns)
-        self.belief_width = keys * 3 + 1 + self.width
+        self.belief_width = keys * 4 + 1 + self.width
 
     @classmethod
     def from_options(cls, options: Mapping[str, str]) -> RetrievalSums:
@@ -142,14 +144,15 @@ class RetrievalSums:
         taken = {task.values[key] for key in task.plan[state.i]}
         return "retrieval" if any(value + off in values for value in taken) else "addition"
 
-    def _entry(self, word: str, value: int, size_digits: int) -> str:
-        return f"{word} {value}" if self.numbers == "plain" else f"{word}{value:+0{size_digits + 1}d}"
+    def _number(self, task: Task, key: int) -> str:
+        value = task.values[key]
+        return str(value) if self.numbers == "plain" else f"{value:+0{len(str(task.size.largest)) + 1}d}"
 
     def opening(self, state: State) -> str:
         """The dictionary, the start total 0; then the history, a line a turn."""
         task = state.task
-        wide = len(str(task.size.largest))
-        entries = (self._entry(word, value, wide) for word, value in zip(task.words, task.values, strict=True))
+        gap = " " if self.numbers == "plain" else ""
+        entries = [f"{word}{gap}{self._number(task, key)}" for key, word in enumerate(task.words)]
         lines = [f"{','.join(entries)}:{self.write(0)}"]
         lines += [f"{task.said[i]}={self.write(total)}" for i, total in enumerate(task.past)]
         return "\n".join(lines) + "\n"
@@ -159,10 +162,9 @@ class RetrievalSums:
         return "" if self.done(state) else state.task.said[state.i] + "="
 
     def belief(self, state: State) -> str:
-        """The numbers of the turn and the total they are added to: "+47+3:0"; the total alone when done."""
-        task = state.task
-        keys = () if self.done(state) else task.plan[state.i]
-        return "".join(f"{task.values[key]:+d}" for key in keys) + f":{self.write(state.total)}"
+        """The numbers of the turn and the total they are added to: "47,3:0"; the total alone when done."""
+        keys = () if self.done(state) else state.task.plan[state.i]
+        return f"{','.join(self._number(state.task, key) for key in keys)}:{self.write(state.total)}"
 
     def show(self, state: State) -> str:
         """Dictionary, keys of the turns, history, turns written, total: "amber+4,... amber.brick,... - 3 17"."""
