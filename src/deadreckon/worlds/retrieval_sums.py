@@ -46,7 +46,7 @@ class RetrievalSums:
     """The world of looked-up sums; see the module's text."""
 
     levels = tuple(SIZES)
-    alphabet = (*digits, *"+- ,:=>\n", *SIGNED, *WORDS)
+    alphabet = (*digits, *"+- ,:=>\n", *SIGNED, *WORDS, *(f"{word}=" for word in WORDS))
     end = "\n"
     width = 1 + len(str(LARGEST)) + 1
     belief_end = ">"
