@@ -58,7 +58,7 @@ SPECS = [
     "markov:kind=absorbing,order=2",
     "othello",
     "retrieval_sums",
-    "retrieval_sums:keys=3,numbers=padded",
+    "retrieval_sums:keys=3,numbers=padded,dictionary=fixed",
     "retrieval_sums:keys=2,past=8,wrong=50",
     "sums",
     "sums:k=1",

@@ -128,6 +128,16 @@ def test_errors_are_told_apart() -> None:
     assert world.true(world.step(off, -6))
 
 
+def test_a_fixed_dictionary_is_the_same_for_all_items_of_a_level() -> None:
+    for dictionary, different in (("drawn", 5), ("fixed", 1)):
+        world = RetrievalSums(dictionary=dictionary)
+        openings = {world.opening(world.start(2, np.random.default_rng(seed))) for seed in range(5)}
+        assert len(openings) == different
+    drawn = RetrievalSums().show(RetrievalSums().start(2, np.random.default_rng(0)))
+    with pytest.raises(BadText, match="own dictionary"):
+        RetrievalSums(dictionary="fixed").restore(drawn)
+
+
 def test_totals_wrap_where_no_history_comes() -> None:
     world = RetrievalSums()
     state = world.start(1, np.random.default_rng(0))
@@ -138,7 +148,7 @@ def test_totals_wrap_where_no_history_comes() -> None:
 
 
 def test_options_numbers_and_notations_that_cannot_be_are_refused() -> None:
-    for spec in ("keys=0", "keys=9", "numbers=roman", "past=100", "wrong=10", "past=5,wrong=101"):
+    for spec in ("keys=0", "keys=9", "numbers=roman", "dictionary=none", "past=100", "wrong=10", "past=5,wrong=101"):
         with pytest.raises(BadOption):
             load_world(f"retrieval_sums:{spec}")
     world = RetrievalSums()

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from deadreckon.errors import BadText
+from deadreckon.seeds import Purpose, generator, hash64
 
 WORDS = tuple(
     re.findall(
@@ -76,15 +77,26 @@ class State(NamedTuple):
     total: int
 
 
-def draw_task(size: Size, keys: int, past: int, wrong: float, rng: np.random.Generator) -> Task:
-    """Words without repeats, numbers and keys uniform; a history of `past` turns, each but the last wrong at a rate.
+def draw_book(size: Size, rng: np.random.Generator) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Words without repeats, and their numbers, uniform."""
+    order = np.argsort(rng.random(size.pool))[: size.keys].tolist()
+    values = rng.integers(2 * size.largest + 1, size=size.keys) - size.largest
+    return tuple(WORDS[place] for place in order), tuple(values.tolist())
+
+
+@lru_cache(maxsize=len(SIZES))
+def fixed_book(size: Size) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """The dictionary that all items of a level share where it is fixed."""
+    return draw_book(size, generator(0, hash64("retrieval_sums", size.level), Purpose.START))
+
+
+def draw_task(size: Size, keys: int, past: int, wrong: float, rng: np.random.Generator, *, fixed: bool) -> Task:
+    """Keys uniform; a history of `past` turns, each but the last wrong at a rate.
 
     A wrong total of the history is off by 1 to 99, up or down; the turn after it stands on the truth again.
     """
-    order = np.argsort(rng.random(size.pool))[: size.keys].tolist()
-    values = tuple((rng.integers(2 * size.largest + 1, size=size.keys) - size.largest).tolist())
+    words, values = fixed_book(size) if fixed else draw_book(size, rng)
     plan = tuple(map(tuple, rng.integers(size.keys, size=(size.turns, keys)).tolist()))
-    words = tuple(WORDS[place] for place in order)
     totals = Task(words, values, plan, ()).totals
     off = rng.integers(1, 100, size=past) * rng.choice([-1, 1], size=past) * (rng.random(past) < wrong)
     off[past - 1 :] = 0

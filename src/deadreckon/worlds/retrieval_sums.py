@@ -11,6 +11,7 @@ Any total can be carried on from: a slip is local, the total stays wrong until t
 three accuracies of the source are readings: step accuracy (the update from what is written) is 1 - step_error, turn
 accuracy (the total is the true one) is occupancy, task accuracy (every total up to here) is survival.
 
+With dictionary=fixed all items of a level share a dictionary, which can be learned by heart (it is shown all the same).
 With past=T the opening goes on with T turns already written, of which `wrong` per cent are false, the last one never.
 """
 
@@ -31,6 +32,7 @@ from deadreckon.worlds.dictionary import (
     State,
     Task,
     draw_task,
+    fixed_book,
     read_state,
     show_state,
     wrap,
@@ -38,7 +40,7 @@ from deadreckon.worlds.dictionary import (
 
 MOST_KEYS, MOST_PAST = 8, 99
 NEAR = tuple(sign * d * ten for ten in (1, 10) for d in range(1, 10) for sign in (1, -1))  # off by one digit, mostly
-STYLES = ("plain", "padded")
+STYLES, BOOKS = ("plain", "padded"), ("drawn", "fixed")
 SIGNED = tuple(f"{sign}{n:0{wide}d}" for wide in (1, 2) for sign in "+-" for n in range(10**wide))  # one symbol each
 
 
@@ -51,8 +53,11 @@ class RetrievalSums:
     width = 1 + len(str(LARGEST)) + 1
     belief_end = ">"
 
-    def __init__(self, keys: int = 1, numbers: str = "plain", past: int = 0, wrong: int = 0):
-        """`keys` a turn; `past` turns of history, `wrong` per cent of them false. BadOption outside the ranges."""
+    def __init__(self, keys: int = 1, numbers: str = "plain", past: int = 0, wrong: int = 0, dictionary: str = "drawn"):
+        """`keys` a turn; `past` turns of history, `wrong` per cent of them false; `dictionary`: an item's or a level's.
+
+        BadOption outside the ranges.
+        """
         for name, value, low, high in (
             ("keys", keys, 1, MOST_KEYS),
             ("past", past, 0, MOST_PAST),
@@ -60,32 +65,35 @@ class RetrievalSums:
         ):
             if not low <= value <= high:
                 raise BadOption(f"retrieval_sums {name}={value}: give an integer from {low} to {high}")
-        if numbers not in STYLES:
-            raise BadOption(f"retrieval_sums numbers={numbers!r}: choose from {', '.join(STYLES)}")
+        for name, choice, choices in (("numbers", numbers, STYLES), ("dictionary", dictionary, BOOKS)):
+            if choice not in choices:
+                raise BadOption(f"retrieval_sums {name}={choice!r}: choose from {', '.join(choices)}")
         if wrong and not past:
             raise BadOption(f"retrieval_sums wrong={wrong} is of a history: give past=1 or more")
         self.keys, self.numbers, self.past, self.errors = keys, numbers, past, wrong
+        self.fixed = dictionary == "fixed"
         history = f"-past{past}-wrong{wrong}" if past else ""
-        self.name = f"retrieval_sums-keys{keys}-{numbers}{history}-v1"
+        self.name = f"retrieval_sums-keys{keys}-{numbers}{'-fixed' * self.fixed}{history}-v1"
         self.levels = tuple(level for level, size in SIZES.items() if past < size.turns)
         self.belief_width = keys * 4 + 1 + self.width
 
     @classmethod
     def from_options(cls, options: Mapping[str, str]) -> RetrievalSums:
-        """From a spec's options: keys, numbers, past, wrong. BadOption otherwise."""
-        known_only("retrieval_sums", options, ("keys", "numbers", "past", "wrong"))
+        """From a spec's options: keys, numbers, past, wrong, dictionary. BadOption otherwise."""
+        known_only("retrieval_sums", options, ("keys", "numbers", "past", "wrong", "dictionary"))
         return cls(
             read_option("retrieval_sums", options, "keys", between(1, MOST_KEYS), 1),
             read_option("retrieval_sums", options, "numbers", one_of(*STYLES), "plain"),
             read_option("retrieval_sums", options, "past", between(0, MOST_PAST), 0),
             read_option("retrieval_sums", options, "wrong", between(0, 100), 0),
+            read_option("retrieval_sums", options, "dictionary", one_of(*BOOKS), "drawn"),
         )
 
     def start(self, level: int, rng: np.random.Generator) -> State:
         """Words, numbers and keys uniform; the episode begins after the history, at the true total."""
         if level not in self.levels:
             raise BadOption(f"{self.name} has no level {level}: choose from {', '.join(map(str, self.levels))}")
-        task = draw_task(SIZES[level], self.keys, self.past, self.errors / 100, rng)
+        task = draw_task(SIZES[level], self.keys, self.past, self.errors / 100, rng, fixed=self.fixed)
         return State(task, self.past, task.totals[self.past])
 
     def allows(self, state: State, action: int) -> bool:
@@ -173,6 +181,8 @@ class RetrievalSums:
     def restore(self, text: str) -> State:
         """Inverse of `show`. BadText where it cannot be read."""
         state = read_state(text)
+        if self.fixed and (state.task.words, state.task.values) != fixed_book(state.task.size):
+            raise BadText(f"{text[:200]!r}: with dictionary=fixed every item of a level has the level's own dictionary")
         if len(state.task.past) != self.past or len(state.task.plan[0]) != self.keys:
             raise BadText(f"{text[:200]!r}: {self.name} has {self.keys} keys a turn, {self.past} turns of history")
         return state
