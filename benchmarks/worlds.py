@@ -28,6 +28,8 @@ SPECS = (
     "maps",
     "chess",
     *(f"arithmetic:op={op}" for op in ("add", "sub", "mul", "div")),
+    "facts:docs=mixed",
+    "facts:form=tell",
     "flows",
     "flows:map=lorenz",
     "grammar",
@@ -35,6 +37,7 @@ SPECS = (
     "groups:group=z120,letters=all,every=0",
     "text",
     *(f"machines:kind={kind}" for kind in ("mealy", "turing", "stack")),
+    "retrieval_sums:keys=2",
 )
 ROWS = 4096
 SLIP = 0.02

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 S = TypeVar("S")
 A = TypeVar("A")
+B = TypeVar("B", contravariant=True)
 
 Rows = NDArray[np.int64]  # (n, w): n packed states of a world, w integers each
 Codes = NDArray[np.int64]  # (n,) or (n, k): action codes of a world; -1 = no action
@@ -211,6 +212,15 @@ class BatchSpeaker(Protocol):
 
     def batch_says(self, rows: Rows) -> list[str]:
         """`says` of each row."""
+        ...
+
+
+@runtime_checkable
+class DecliningWorld(Protocol[B]):
+    """A world in which one may decline to answer: allowed, and neither right nor an error."""
+
+    def declines(self, action: B) -> bool:
+        """Whether this action declines."""
         ...
 
 
@@ -438,6 +448,7 @@ class Event(StrEnum):
     SLIP = "slip"  # allowed, neither
     ILLEGAL = "illegal"
     UNPARSED = "unparsed"
+    ABSTAIN = "abstain"  # declines to answer (`DecliningWorld`): neither right nor an error
 
 
 ERRORS = (Event.SLIP, Event.ILLEGAL, Event.UNPARSED)

@@ -32,6 +32,8 @@ SE = 4.5  # standard errors a reading may lie from what is planted
         ("machines:kind=stack", 2, 12),
         ("machines:kind=stack,program=quine", 1, 8),
         ("groups:group=z120,letters=all,every=4", 4, 16),
+        ("retrieval_sums:keys=2", 1, 16),
+        ("retrieval_sums:past=10,wrong=50", 2, 16),
     ],
 )
 def test_planted_slips_and_mends_are_read(world: str, level: int, lines: int) -> None:
@@ -48,9 +50,9 @@ def test_planted_slips_and_mends_are_read(world: str, level: int, lines: int) ->
         assert abs(readings[name].value - share) < SE * math.sqrt(share * (1 - share) / ITEMS), name
 
 
-@pytest.mark.parametrize("world", ["flows:map=henon", "flows:map=lorenz", "flows:r=3.6"])
-def test_planted_slips_off_an_attractor_and_returns_to_it_are_read(world: str) -> None:
-    """A right step returns: the planted recovery rate is 1 - slip_wrong."""
+@pytest.mark.parametrize("world", ["flows:map=henon", "flows:map=lorenz", "flows:r=3.6", "facts:again=yes,lines=20"])
+def test_planted_slips_are_read_and_returns_where_a_right_step_returns(world: str) -> None:
+    """Off an attractor, or after a false answer that is asked for again: the recovery rate is 1 - slip_wrong."""
     h, g, lines = 0.1, 0.3, 20
     spec = RollSpec(world, 2, f"noisy-oracle:slip={h},slip_wrong={1 - g}", items=ITEMS, horizon=lines)
     arm = read(compute(Bench.load(spec), range(ITEMS), batch=ITEMS))
@@ -83,10 +85,19 @@ def test_planted_slips_are_read_where_truth_is_undefined(world: str, level: int,
     assert math.isnan(INSTRUMENTS["recovery_rate"](arm).value)
 
 
-def test_planted_slips_of_a_turing_machine_are_read() -> None:
-    """A wrong tape is seldom mended by one step: no recovery rate is planted, h and the survival it leads to are."""
-    h, lines = 0.1, 16
-    spec = RollSpec("machines:kind=turing", 1, f"noisy-oracle:slip={h}", items=ITEMS, horizon=lines)
+@pytest.mark.parametrize(
+    ("world", "level", "lines"),
+    [
+        ("machines:kind=turing", 1, 16),
+        ("facts:docs=mixed", 2, 8),
+        ("facts:by=corpus,false=20", 1, 8),
+        ("facts:form=tell", 1, 8),
+    ],
+)
+def test_planted_slips_are_read_where_nothing_mends(world: str, level: int, lines: int) -> None:
+    """A wrong tape, a false statement that stands: h and the survival it leads to are planted, no recovery."""
+    h = 0.1
+    spec = RollSpec(world, level, f"noisy-oracle:slip={h}", items=ITEMS, horizon=lines)
     arm = read(compute(Bench.load(spec), range(ITEMS), batch=ITEMS))
     error, survival = INSTRUMENTS["error_rate"](arm), INSTRUMENTS["survival"](arm)
     assert abs(error.value - h) < SE * math.sqrt(h * (1 - h) / (ITEMS * (1 - (1 - h) ** lines) / h))

@@ -21,6 +21,8 @@ from deadreckon.worlds import load_world
         ("chess", 1, ("× illegal: ",)),
         ("chess:variant=chess960,notation=san,tell=fen", 1, ("× illegal: ",)),
         ("chess:expert=stockfish,nodes=100", 1, ("× slip",)),
+        ("facts:docs=mixed,again=yes", 1, ("× slip", "gold", "none")),
+        ("facts:form=tell", 1, ("× slip",)),
         ("flows", 2, ("× slip", "→")),
         ("flows:map=lorenz", 2, ("× slip", "→")),
         ("grammar", 3, ("× slip", "the text is wrong since")),
@@ -30,6 +32,7 @@ from deadreckon.worlds import load_world
         ("groups", 1, ("× slip", "carried")),
         ("arithmetic:op=div", 6, ("× slip",)),
         ("arithmetic:op=mul", 5, ("× slip",)),
+        ("retrieval_sums:keys=2", 1, ("× slip", "carried")),
         ("groups:group=z120,letters=all,every=3", 1, ("× slip", "carried")),
     ],
 )

@@ -39,8 +39,8 @@ def test_a_recipe_becomes_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     page = (tmp_path / "out" / "report.html").read_text()
     assert "<svg" in page
     assert "tiny in groups" in page
-    spec, table = read_run(tmp_path / "out" / "tiny in groups")
-    assert (spec["world"], table["item"].n_unique()) == ("groups:every=1", 12)
+    identity, table = read_run(tmp_path / "out" / "tiny in groups")
+    assert (identity["spec"]["world"], table["item"].n_unique()) == ("groups:every=1", 12)
 
 
 def test_a_world_names_its_recipe() -> None:

@@ -17,7 +17,17 @@ STEPS = 30
 
 @pytest.mark.parametrize(
     "name",
-    ["arithmetic-clean", "chess-clean", "flows-clean", "grammar-clean", "groups-clean", "machines-clean", "text-clean"],
+    [
+        "arithmetic-clean",
+        "chess-clean",
+        "facts-clean",
+        "flows-clean",
+        "grammar-clean",
+        "groups-clean",
+        "machines-clean",
+        "retrieval_sums-clean",
+        "text-clean",
+    ],
 )
 def test_thirty_steps_of_a_recipe_bring_the_loss_down(name: str) -> None:
     recipe = parse_recipe(recipe_text(name))

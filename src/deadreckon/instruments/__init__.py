@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import product
 
 import polars as pl
 
 from deadreckon.contracts import Reading
 from deadreckon.errors import BadOption, UnknownName
 from deadreckon.instruments import (
+    abstention,
     band,
     calibration,
     competing,
@@ -65,6 +67,7 @@ from deadreckon.instruments.half_life import (
     outcome_half_life,
 )
 from deadreckon.instruments.horizon_trend import horizon_doubling, horizon_trend
+from deadreckon.instruments.laws import LAWS
 from deadreckon.instruments.multiplicity import (
     benjamini_hochberg,
     benjamini_yekutieli,
@@ -140,6 +143,7 @@ __all__ = [
 ]
 
 Instrument = Callable[[Arm], Reading]
+LAWS_AT = tuple(product(LAWS, (0.5, 0.8)))
 
 INSTRUMENTS: dict[str, Instrument] = {
     "survival": survival.survival,
@@ -150,6 +154,8 @@ INSTRUMENTS: dict[str, Instrument] = {
     "hazard": hazard.hazard,
     "weibull_shape": fitted.weibull_shape,
     "step_error": hazard.step_error,
+    "abstention_rate": abstention.abstention_rate,
+    "answered_error": abstention.answered_error,
     "free_running_error": hazard.free_running_error,
     "teacher_forced_error": forced.teacher_forced_error,
     "teacher_forced_error_exact": forced.teacher_forced_error_exact,
@@ -228,12 +234,7 @@ INSTRUMENTS: dict[str, Instrument] = {
     "error_autocorrelation_within_items": dependence.error_autocorrelation_within_items,
     "key_step_share": key_steps.key_step_share,
     "key_step_top": key_steps.key_step_top,
-    "horizon_exponential_50": partial(law_horizon.fitted_horizon, law="exponential"),
-    "horizon_exponential_80": partial(law_horizon.fitted_horizon, law="exponential", q=0.8),
-    "horizon_weibull_50": partial(law_horizon.fitted_horizon, law="weibull"),
-    "horizon_weibull_80": partial(law_horizon.fitted_horizon, law="weibull", q=0.8),
-    "horizon_loglogistic_50": partial(law_horizon.fitted_horizon, law="loglogistic"),
-    "horizon_loglogistic_80": partial(law_horizon.fitted_horizon, law="loglogistic", q=0.8),
+    **{f"horizon_{law}_{100 * q:.0f}": partial(law_horizon.fitted_horizon, law=law, q=q) for law, q in LAWS_AT},
     "vote_right": voting.vote_right,
     "vote_run": voting.vote_run,
     "vote_ahead": voting.vote_ahead,
@@ -247,12 +248,10 @@ OutcomeInstrument = Callable[[Outcomes], Reading]
 OUTCOME_INSTRUMENTS: dict[str, OutcomeInstrument] = {
     "time_horizon_50": time_horizon.time_horizon,
     "time_horizon_80": partial(time_horizon.time_horizon, q=0.8),
-    "time_horizon_exponential_50": partial(law_horizon.fitted_time_horizon, law="exponential"),
-    "time_horizon_exponential_80": partial(law_horizon.fitted_time_horizon, law="exponential", q=0.8),
-    "time_horizon_weibull_50": partial(law_horizon.fitted_time_horizon, law="weibull"),
-    "time_horizon_weibull_80": partial(law_horizon.fitted_time_horizon, law="weibull", q=0.8),
-    "time_horizon_loglogistic_50": partial(law_horizon.fitted_time_horizon, law="loglogistic"),
-    "time_horizon_loglogistic_80": partial(law_horizon.fitted_time_horizon, law="loglogistic", q=0.8),
+    **{
+        f"time_horizon_{law}_{100 * q:.0f}": partial(law_horizon.fitted_time_horizon, law=law, q=q)
+        for law, q in LAWS_AT
+    },
     "outcome_shape_weibull": law_horizon.outcome_shape,
     "outcome_shape_loglogistic": partial(law_horizon.outcome_shape, law="loglogistic"),
     "outcome_constancy_weibull": outcome_constancy_weibull,

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from deadreckon.contracts import ERRORS, Curve, OnError, Reading, Stop, nan
+from deadreckon.contracts import ERRORS, Curve, Event, OnError, Reading, Stop, nan
 from deadreckon.errors import BadOption, NotEstimable
 from deadreckon.instruments.stats import LEVEL, Floats
 
@@ -40,6 +40,7 @@ class Arm:
     length: Ints  # (rollouts,) steps that happened
     own: Bools  # (n,) the model's own steps
     error: Bools  # (n,) slip, illegal or unparsed
+    abstained: Bools  # (n,) neither right nor an error
 
     def floats(self, name: str) -> Floats:
         """A column as float64, nan where missing. NotEstimable: no such column, or all of it missing."""
@@ -110,8 +111,9 @@ def _arrays(rows: pl.DataFrame, on_error: OnError) -> Arm:
         new=pl.any_horizontal(here.ne_missing(here.shift())),
         own=pl.col("forced") == "",
         error=pl.col("event").is_in([event.value for event in ERRORS]),
+        abstained=pl.col("event") == Event.ABSTAIN.value,
     )
-    there, new, own, error = (column.to_numpy() for column in marks.fill_null(value=False))
+    there, new, own, error, abstained = (column.to_numpy() for column in marks.fill_null(value=False))
     first = np.flatnonzero(new | (np.arange(len(rows)) == 0))
     groups = rows.select("item", "rollout", "family", "weight")[first]
     stop = rows["stop"][np.append(first[1:], len(rows))[: len(first)] - 1].fill_null("")
@@ -136,6 +138,7 @@ def _arrays(rows: pl.DataFrame, on_error: OnError) -> Arm:
         length=length,
         own=own if whole else own[there],
         error=error if whole else error[there],
+        abstained=abstained if whole else abstained[there],
     )
 
 

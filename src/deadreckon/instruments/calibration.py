@@ -43,7 +43,7 @@ class Claims:
     """What was claimed of each judged step: p, and whether it was right."""
 
     arm: Arm
-    rows: Bools  # (n,) own steps with a confidence
+    rows: Bools  # (n,) own steps with a confidence that do not abstain
     p: Floats  # (n,)
     right: Floats  # (n,) 0 or 1
     source: str
@@ -52,9 +52,9 @@ class Claims:
 def claims(arm: Arm) -> Claims:
     """The column confidence; where the model said nothing, exp(logp), its probability of its own action.
 
-    A step counts as right where it is no error. The probability of one action says how sure the model is of being
-    right only where one action is right: where right_mass shows that several are, exp(logp) is refused. Raises
-    NotEstimable there, and where neither column holds a value.
+    A step counts as right where it is no error; one that abstains claims nothing. The probability of one action says
+    how sure the model is of being right only where one action is right: where right_mass shows that several are,
+    exp(logp) is refused. Raises NotEstimable there, and where neither column holds a value.
     """
     if not arm.own.any():
         raise NotEstimable("no step of the model's own")
@@ -63,7 +63,7 @@ def claims(arm: Arm) -> Claims:
     except NotEstimable:
         p, source = np.exp(arm.floats("logp")), "exp(logp) of the action as sampled"
         _check_one_answer(arm, p)
-    rows = arm.own & np.isfinite(p)
+    rows = arm.own & ~arm.abstained & np.isfinite(p)
     if ((p[rows] < 0) | (p[rows] > 1 + 1e-9)).any():
         raise NotEstimable(f"confidence up to {p[rows].max():.4g} is no probability: rescale it to 0 ... 1")
     return Claims(arm, rows, np.clip(np.nan_to_num(p), 0, 1), (~arm.error).astype(float), source)

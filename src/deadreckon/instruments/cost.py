@@ -21,7 +21,7 @@ def cost_per_right_step(arm: Arm) -> Reading:
         tokens = arm.floats("tokens")
     except NotEstimable as why:
         return measure.missing(arm, str(why))
-    right = arm.per_cluster(np.ones(len(arm.own)), arm.own & ~arm.error)
+    right = arm.per_cluster(np.ones(len(arm.own)), arm.own & ~arm.error & ~arm.abstained)
     if not right.sum():
         return measure.missing(arm, "no right step")
     estimate = ratio(arm.per_cluster(np.nan_to_num(tokens), arm.own), right)

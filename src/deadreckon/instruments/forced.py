@@ -39,6 +39,8 @@ def _check_forced(arm: Arm) -> None:
 def _wrong_mass(arm: Arm) -> Floats:
     """(n,) 1 - right_mass. NotEstimable where the table does not hold it for every own step."""
     _check_forced(arm)
+    if arm.abstained.any():
+        raise NotEstimable("steps abstain: 1 - right_mass would count that as wrong")
     mass = arm.floats("right_mass")
     if np.isnan(mass[arm.own]).any():
         raise NotEstimable(f"right_mass is missing on {int(np.isnan(mass[arm.own]).sum())} steps")

@@ -52,11 +52,15 @@ def hazard(arm: Arm) -> Reading:
 
 def error_rate_of(arm: Arm, rows: Bools, quantity: str) -> Reading:
     """Errors per step over the chosen rows, with the curve by step."""
-    measure = Measure(quantity, "errors per step", RATE)
+    return rate_of(arm, arm.error, rows, Measure(quantity, "errors per step", RATE))
+
+
+def rate_of(arm: Arm, hits: Bools, rows: Bools, measure: Measure) -> Reading:
+    """Hits per step over the chosen rows, with the curve by step."""
     if not rows.any():
         return measure.missing(arm, NO_STEPS)
     one, at = np.ones(len(rows)), arm.steps_at()
-    y, x = arm.per_step(arm.error.astype(float), rows, at), arm.per_step(one, rows, at)
+    y, x = arm.per_step(hits.astype(float), rows, at), arm.per_step(one, rows, at)
     estimate = ratio(y.sum(axis=1), x.sum(axis=1))
     total, present = x.sum(axis=0), (x > 0).sum(axis=0)
     safe = np.where(total > 0, total, np.nan)

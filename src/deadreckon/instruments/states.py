@@ -66,7 +66,7 @@ def states(arm: Arm) -> States:
         t=pl.col("t"),
         state=pl.col("state") if "state" in arm.steps.columns else pl.lit(""),
         mass=pl.col("right_mass").cast(pl.Float64) if "right_mass" in arm.steps.columns else pl.lit(None, pl.Float64),
-        right=pl.Series(~arm.error).cast(pl.Float64),
+        right=pl.Series(~arm.error & ~arm.abstained).cast(pl.Float64),
         weight=pl.Series(arm.weight[arm.rollout]),
         cluster=pl.Series(arm.cluster),
     ).filter(pl.Series(arm.own))

@@ -12,6 +12,7 @@ from typing import Any
 from deadreckon.errors import DeadreckonError
 from deadreckon.report.draw_arithmetic import ARITHMETIC
 from deadreckon.report.draw_chess import CHESS
+from deadreckon.report.draw_facts import FACTS, TOLD
 from deadreckon.report.draw_flows import FLOWS
 from deadreckon.report.draw_grammar import GRAMMAR
 from deadreckon.report.draw_groups import GROUPS
@@ -19,6 +20,7 @@ from deadreckon.report.draw_machines import MACHINES, STACKS
 from deadreckon.report.draw_maps import MAPS
 from deadreckon.report.draw_markov import MARKOV
 from deadreckon.report.draw_othello import OTHELLO
+from deadreckon.report.draw_retrieval import RETRIEVAL
 from deadreckon.report.draw_sums import SUMS
 from deadreckon.report.draw_text import TEXT
 from deadreckon.report.scene import Artist, Drawing, Scene
@@ -27,6 +29,8 @@ from deadreckon.studies.study import Replay
 from deadreckon.worlds import (
     arithmetic,
     chess_position,
+    dictionary,
+    fact_state,
     flows,
     grammar,
     groups,
@@ -38,17 +42,21 @@ from deadreckon.worlds import (
     position,
     stacks,
     text,
+    told,
 )
 
 ARTISTS: Mapping[type, Artist[Any]] = {
     arithmetic.State: ARITHMETIC,
     chess_position.State: CHESS,
+    dictionary.State: RETRIEVAL,
+    fact_state.State: FACTS,
     flows.State: FLOWS,
     grammar.State: GRAMMAR,
     groups.State: GROUPS,
     ledger.State: SUMS,
     machines.State: MACHINES,
     stacks.State: STACKS,
+    told.State: TOLD,
     maps.Place: MAPS,
     position.Position: OTHELLO,
     markov.State: MARKOV,

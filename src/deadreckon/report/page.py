@@ -27,7 +27,7 @@ from deadreckon.report.text import readable
 from deadreckon.rollouts.store import write_atomic
 from deadreckon.studies.study import ArmResult, Replay, ReplayStep, StudyResult
 
-GLYPHS = {"slip": "×", "illegal": "!", "unparsed": "?", "mend": "+", "right": ""}
+GLYPHS = {"slip": "×", "illegal": "!", "unparsed": "?", "mend": "+", "abstain": "–", "right": ""}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from deadreckon.contracts import ERRORS, Event, OnError, Stop, World
+from deadreckon.contracts import ERRORS, DecliningWorld, Event, OnError, Stop, World
 from deadreckon.seeds import Purpose, draw, pick
 from deadreckon.worlds.kinds import UnjudgedWorld
 
@@ -28,8 +28,9 @@ class Judged:
 def judge(world: World[S, A], state: S, text: str) -> Judged:
     """Judge an action's text against the actual state.
 
-    In this order: not an action -> unparsed; not allowed -> illegal; in the oracle's support -> right; restores
-    the true state from a wrong one -> mend; otherwise slip. Where the world has no oracle, no event.
+    In this order: not an action -> unparsed; not allowed -> illegal; in the oracle's support -> right; declines to
+    answer -> abstain; restores the true state from a wrong one -> mend; otherwise slip. Where the world has no oracle,
+    no event.
     """
     action = world.parse(text)
     if isinstance(world, UnjudgedWorld):
@@ -41,6 +42,8 @@ def judge(world: World[S, A], state: S, text: str) -> Judged:
     after = world.step(state, action)
     if world.policy(state).get(action, 0.0) > 0.0:
         return Judged(Event.RIGHT, after)
+    if isinstance(world, DecliningWorld) and world.declines(action):
+        return Judged(Event.ABSTAIN, after)
     if world.true(state) is False and world.true(after) is True:
         return Judged(Event.MEND, after)
     return Judged(Event.SLIP, after)

@@ -21,7 +21,7 @@ import numpy as np
 import polars as pl
 
 from deadreckon import __version__
-from deadreckon.contracts import BatchWorld, Json, Key, Model, OnError, Privileged, Remote, World
+from deadreckon.contracts import BatchWorld, DecliningWorld, Json, Key, Model, OnError, Privileged, Remote, World
 from deadreckon.errors import BadOption, BadText
 from deadreckon.models import load_model
 from deadreckon.models.kernel.model import KernelModel
@@ -128,6 +128,7 @@ def connect(bench: Bench, terms: str, workers: int) -> Json:
 def takes_lane(bench: Bench) -> bool:
     """Whether the batched lane can run this spec (same bytes, faster)."""
     plain = bench.spec.scaffold == "plain" and bench.prompter is None
+    plain = plain and not isinstance(bench.world, DecliningWorld)  # the lane knows no abstention
     return plain and isinstance(bench.model, Privileged | KernelModel) and isinstance(bench.world, BatchWorld)
 
 

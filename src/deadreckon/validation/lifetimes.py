@@ -144,4 +144,5 @@ def arm_from(error: Bools, length: Ints, rollouts: int, stop: NDArray[np.str_], 
         length=length,
         own=np.ones(len(error), dtype=bool),
         error=error,
+        abstained=np.zeros(len(error), dtype=bool),
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from deadreckon.errors import UnknownName
 from deadreckon.validation import (
+    planted_abstention,
     planted_ahead,
     planted_calibration,
     planted_comparison,
@@ -44,6 +45,7 @@ MODULES = (  # each with its CASES
     planted_scores,
     planted_ratios,
     planted_text,
+    planted_abstention,
 )
 
 

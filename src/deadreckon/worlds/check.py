@@ -11,7 +11,7 @@ from typing import Generic
 
 import numpy as np
 
-from deadreckon.contracts import A, BatchWorld, FiniteWorld, S, World
+from deadreckon.contracts import A, BatchWorld, DecliningWorld, FiniteWorld, S, World
 from deadreckon.errors import BadOption, BadText, IllegalAction
 from deadreckon.seeds import Purpose, generator, hash64
 from deadreckon.worlds.broken import WorldLawBroken, require
@@ -159,6 +159,8 @@ def _check_actions(world: World[S, A], state: S, pool: Sequence[A]) -> None:
     _check_policy(world, state)
     _check_wrong(world, state)
     _check_mend(world, state)
+    if isinstance(world, DecliningWorld) and isinstance(world, FiniteWorld):
+        _check_declining(world, state, [action for action in world.legal(state) if world.declines(action)])
     others = random.Random(before).sample(pool, min(20, len(pool)))
     for action in {*others, *world.policy(state), *world.wrong(state)}:
         _check_action(world, state, action)
@@ -212,6 +214,14 @@ def _check_mend(world: World[S, A], state: S) -> None:
     require(world, mend not in world.policy(state), "a mend is not in the policy", state, mend)
     require(world, world.allows(state, mend), "a mend is allowed", state, mend)
     require(world, world.true(world.step(state, mend)) is True, "a mend restores the true state", state, mend)
+
+
+def _check_declining(world: World[S, A], state: S, declining: Sequence[A]) -> None:
+    require(world, len(declining) > 0, "who may decline can", state)
+    for action in declining:
+        after = world.true(world.step(state, action))
+        require(world, action not in world.wrong(state), "to decline is not wrong", state, action)
+        require(world, world.true(state) is not True or after is not False, "to decline keeps true", state, action)
 
 
 def _check_action(world: World[S, A], state: S, action: A) -> None:
