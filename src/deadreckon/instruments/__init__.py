@@ -143,7 +143,7 @@ __all__ = [
 ]
 
 Instrument = Callable[[Arm], Reading]
-LAWS_AT = tuple(product(LAWS, (0.5, 0.8)))
+LAWS_AT = tuple(product(LAWS, (0.5, 0.8)))  # (law, q)
 
 INSTRUMENTS: dict[str, Instrument] = {
     "survival": survival.survival,
