@@ -27,6 +27,7 @@ CONFIGS = (
     GPTConfig(33, 40, 2, 64, 32),
     GPTConfig(2, 1, 1, 32, 32),
     GPTConfig(70, 65, 1, 96, 48),
+    GPTConfig(20, 33, 1, 96, 16),  # six heads: four at once, and two more
 )
 ROWS = 6
 FIELDS = ["slot", "read", "length", "token", "most", "kind", "ahead", "kept", "temperature", "symbol", "logits"]
