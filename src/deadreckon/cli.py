@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from deadreckon.cli_checks import Out, Terms, Workers, bench, doctor, validate, warn
 from deadreckon.cli_logs import export, fit
 
 app = typer.Typer(
@@ -33,13 +34,7 @@ EXTRAS = {
     "inspect_ai": "inspect",
 }
 
-Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.")]
-Workers = Annotated[int, typer.Option(help="Processes. Changes no byte of the result.")]
 Png = Annotated[bool, typer.Option(help="Write the figures as PNG too.")]
-Terms = Annotated[
-    str,
-    typer.Option(help="Limits at a server: concurrency=8,cap_tokens=1000000,price_in=0.15,price_out=0.6,cap_cost=2."),
-]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print readings as JSON.")]
 
 
@@ -57,14 +52,6 @@ class Size(StrEnum):
 
     QUICK = "quick"
     FULL = "full"
-
-
-class Validation(StrEnum):
-    """How much of the validation runs."""
-
-    QUICK = "quick"
-    CHANGE = "change"
-    RELEASE = "release"
 
 
 class Kind(StrEnum):
@@ -188,7 +175,7 @@ def measure(
     from deadreckon.studies.describe import measure_run, unfinished
 
     readings = measure_run(run, by)
-    _warn(unfinished(run))
+    warn(unfinished(run))
     if json:
         typer.echo(readings_json(readings))
     else:
@@ -255,90 +242,12 @@ def report(
     from deadreckon.studies.describe import describe_runs, unfinished
 
     for run in runs:
-        _warn(unfinished(run))
+        warn(unfinished(run))
     typer.echo(str(write_report([describe_runs(runs)], out, png=png)))
 
 
-@app.command()
-def validate(
-    out: Out = Path("validation"),
-    size: Annotated[
-        Validation, typer.Option(help="quick: a cell a law; change: every cell; release: as often as the rule asks.")
-    ] = Validation.QUICK,
-    topic: Annotated[str | None, typer.Option(help="One planted law alone, e.g. geometric.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the replicates.")] = 0,
-    workers: Workers = 2,
-    minutes: Annotated[float, typer.Option(help="Stop after so long; the same command goes on.")] = float("inf"),
-) -> None:
-    """Measure the instrument on itself: coverage, size, bias, golden numbers, planted bugs. Exit code 1: one fails."""
-    from deadreckon.rollouts.progress import progress_bar
-    from deadreckon.validation.page import summary
-    from deadreckon.validation.validate import Order, expect
-    from deadreckon.validation.validate import validate as run
-
-    _warn(expect(size.value, topic, workers))
-    with progress_bar("replicates") as tell:
-        report = run(out, Order(size.value, topic, seed, minutes), workers=workers, progress=tell)
-    typer.echo(f"{summary(report)}\n{out / 'validation.md'}")
-    if report.failures:
-        raise typer.Exit(1)
-
-
-@app.command()
-def bench(
-    quick: Annotated[bool, typer.Option(help="One size alone: under a minute.")] = False,
-    runs: Annotated[int, typer.Option(help="Interleaved runs; figures are their medians.")] = 5,
-    baseline: Annotated[Path | None, typer.Option(help="Kept ratios: exit code 1 if one is 15% below.")] = None,
-    keep: Annotated[bool, typer.Option(help="Write this machine's ratios to the baseline instead.")] = False,
-) -> None:
-    """Measure the decoding engines on this machine: JSON of speeds, shares of its matmul peak, ratios to torch."""
-    from deadreckon import bench as measured
-
-    figures = measured.measure(measured.QUICK if quick else tuple(measured.SIZES), runs)
-    typer.echo(measured.as_json(figures))
-    if baseline and keep:
-        measured.keep(figures, baseline)
-    elif baseline and (lines := measured.lost(figures, baseline)):
-        _warn("; ".join(lines))
-        raise typer.Exit(1)
-
-
-@app.command()
-def doctor(
-    url: Annotated[
-        str,
-        typer.Argument(help="Base URL of an OpenAI-compatible server, e.g. http://127.0.0.1:8000/v1, or inspect:..."),
-    ],
-    model: Annotated[str, typer.Option(help="Model, as the server names it; not with inspect:...")] = "",
-    key: Annotated[str, typer.Option(help="Environment variable that holds the key.")] = "",
-    also: Annotated[str, typer.Option(help="Sent with every request, e.g. top_k:0+min_p:0+repeat_penalty:1.")] = "",
-    json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
-    terms: Terms = "",
-) -> None:
-    """Check that a server does what the instruments take for granted. Exit code 1: a check fails."""
-    from rich.console import Console
-
-    from deadreckon.models.visit import visit
-    from deadreckon.report.say import contract_table, contracts_json
-
-    contracts = visit(url, model, key, terms, also)
-    if json:
-        typer.echo(contracts_json(contracts))
-    else:
-        for contract in contracts:
-            contract_table(contract, Console())
-    if any(contract.failed(list(contract.checks)) for contract in contracts):
-        raise typer.Exit(1)
-
-
-def _warn(line: str) -> None:
-    """A line on standard error, so that what is printed stays what was asked for; nothing where it is empty."""
-    if line:
-        typer.echo(f"deadreckon: {line}", err=True)
-
-
-app.command()(fit)
-app.command()(export)
+for command in (validate, bench, doctor, fit, export):
+    app.command()(command)
 
 
 @app.command(name="list")

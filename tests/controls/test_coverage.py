@@ -18,6 +18,7 @@ from deadreckon.validation.case import Case, replicate
 from deadreckon.validation.page import Report, as_json, markdown
 from deadreckon.validation.planted import Cell
 from deadreckon.validation.relies import sources
+from deadreckon.validation.runner import Order
 from deadreckon.validation.suite import all_cases, plan
 from deadreckon.validation.tally import FAILURES, Row, outcomes, rows
 
@@ -131,12 +132,12 @@ def test_counts_are_the_same_for_any_number_of_workers_and_after_a_kill(
     monkeypatch.setattr(counts, "CHUNK", 10)
     planned = [(case, 20) for case, _ in plan("quick", "losses")]
     told: list[tuple[int, int]] = []
-    one = runner.run(planned, tmp_path / "one", 3, 1, lambda done, total: told.append((done, total)))
+    one = runner.run(planned, tmp_path / "one", Order(seed=3), 1, lambda done, total: told.append((done, total)))
     assert told[0] == (0, 20)
     assert told[-1] == (20, 20)
     killed = sorted((tmp_path / "one" / counts.COUNTED).rglob("*.npz"))[0]
     killed.unlink()
-    again = runner.run(planned, tmp_path / "one", 3, 2, lambda done, total: told.append((done, total)))
+    again = runner.run(planned, tmp_path / "one", Order(seed=3), 2, lambda done, total: told.append((done, total)))
     assert told[-2:] == [(10, 20), (20, 20)]
     assert again.rows == one.rows
     direct = rows(planned[0][0], runner.count(planned[0][0], 3, 0, 20))
@@ -150,11 +151,11 @@ def test_counts_are_the_same_for_any_number_of_workers_and_after_a_kill(
 def test_a_run_out_of_time_says_what_it_counted_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counts, "CHUNK", 10)
     planned = [(case, 30) for case, _ in plan("quick", "losses")]
-    none = runner.run(planned, tmp_path, 3, 1, lambda done, total: None, minutes=0)
+    none = runner.run(planned, tmp_path, Order(seed=3, minutes=0), 1, lambda done, total: None)
     assert not none.rows
     assert (none.topics[0].most, none.topics[0].whole) == (0, False)
-    runner.run([(planned[0][0], 10)], tmp_path, 3, 1, lambda done, total: None)
-    some = runner.run(planned, tmp_path, 3, 1, lambda done, total: None, minutes=0)
+    runner.run([(planned[0][0], 10)], tmp_path, Order(seed=3), 1, lambda done, total: None)
+    some = runner.run(planned, tmp_path, Order(seed=3, minutes=0), 1, lambda done, total: None)
     assert {row.replicates for row in some.rows} == {10}
     assert (some.topics[0].most, some.topics[0].whole) == (10, False)
 
@@ -166,6 +167,33 @@ def test_counts_of_another_seed_or_other_code_are_never_mixed(tmp_path: Path, mo
     assert counts.open_topics(planned, tmp_path, 4)["losses"].path != place.path
     monkeypatch.setattr(counts, "code_of", lambda cases: "another")
     assert counts.open_topics(planned, tmp_path, 3)["losses"].path != place.path
+
+
+def test_counts_of_other_code_are_taken_over_only_where_the_first_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counts, "CHUNK", 10)
+    monkeypatch.setattr(runner, "FIRST", 10)
+    planned = [(case, 30) for case, _ in plan("quick", "losses")]
+
+    def counted(code: str, *, adopt: bool) -> runner.Run:
+        monkeypatch.setattr(counts, "code_of", lambda cases: code)
+        return runner.run(planned, tmp_path, Order(seed=3, adopt=adopt), 1, lambda done, total: None)
+
+    first = counted("one", adopt=False)
+    monkeypatch.setattr(runner, "_by_cost", lambda left, parts: [])  # beyond the first counts nothing is counted
+    assert counted("two", adopt=False).topics[0].most == 10
+    taken = counted("two", adopt=True)
+    assert taken.rows == first.rows
+    assert (taken.topics[0].whole, taken.topics[0].adopted) == (True, "one")
+    assert ", in part one |" in markdown(Report({}, taken.rows, [], [], taken.topics))
+    assert counted("three", adopt=True).topics[0].adopted == "one", "the code that counted, not the one between"
+    spoilt = sorted(counts.open_topics(planned, tmp_path, 3)["losses"].path.parent.rglob("*-000000-000010.npz"))
+    for file in spoilt:
+        with np.load(file) as held:
+            np.savez_compressed(file, table=held["table"] + 1e-9, cpu=held["cpu"])
+    other = counted("four", adopt=True)
+    assert (other.topics[0].most, other.topics[0].adopted) == (10, "")
 
 
 def test_a_count_relies_on_the_sources_that_run_and_on_no_other() -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from deadreckon.validation.tally import Floats, names
 CHUNK = 100  # replicates counted, and kept, together
 COUNTED = "counted"  # the folder of what was counted
 IDENTITY = "identity.json"
+ADOPTED = "adopted.json"
 LIBRARIES = ("numpy", "scipy", "polars")
 
 Plan = Sequence[tuple[Case, int]]
@@ -64,6 +65,7 @@ class Counted:
     whole: bool  # every replicate that was planned is there
     code: str  # hash of the sources that the counts rely on
     cpu: float  # seconds
+    adopted: str = ""  # the code that made those counts which were taken over
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,12 @@ class Folder:
 
     path: Path
     code: str
+
+    @property
+    def adopted(self) -> str:
+        """The hash of the sources that made counts which were taken over; "" = none were."""
+        note = self.path / ADOPTED
+        return str(json.loads(note.read_text())["code"]) if note.exists() else ""
 
 
 def open_topics(planned: Plan, out: Path, seed: int) -> dict[str, Folder]:
@@ -97,6 +105,30 @@ def _open(topic: str, out: Path, mine: dict[str, str]) -> Folder:
     if not (folder / IDENTITY).exists():
         write_atomic(folder / IDENTITY, json.dumps(mine, indent=1).encode() + b"\n")
     return Folder(folder, mine["code"])
+
+
+def adopt(folder: Folder, parts: Sequence[Sequence[Chunk]]) -> None:
+    """Take over counts of other code that comes to the same, bit for bit, wherever both have counted.
+
+    parts: the chunks of each case of the topic. The other code's counts must be of the same seed and libraries, and
+    every case something is taken over of must have been counted by both. StoreError.
+    """
+    slug, code = folder.path.name.rpartition("-")[0], json.loads((folder.path / IDENTITY).read_text())
+    for other in sorted(folder.path.parent.glob(f"{slug}-{'[0-9a-f]' * 16}")):
+        theirs = json.loads((other / IDENTITY).read_text())
+        if other == folder.path or theirs | {"code": ""} != code | {"code": ""}:
+            continue
+        known = [[replace(chunk, file=other / chunk.file.name) for chunk in part] for part in parts]
+        pairs = [list(zip(mine, held, strict=True)) for mine, held in zip(parts, known, strict=True)]
+        wanted = [pair for part in pairs for pair in part if not pair[0].done and pair[1].done]
+        seen = [pair for part in pairs for pair in part if pair[0].done and pair[1].done]
+        if not wanted or not {mine.case.key for mine, _ in wanted} <= {mine.case.key for mine, _ in seen}:
+            continue
+        if all(np.array_equal(load(mine)[0], load(held)[0], equal_nan=True) for mine, held in seen):
+            for mine, held in wanted:
+                write_atomic(mine.file, held.file.read_bytes())
+            made = Folder(other, theirs["code"])
+            write_atomic(folder.path / ADOPTED, json.dumps({"code": made.adopted or made.code}).encode() + b"\n")
 
 
 def chunks(case: Case, replicates: int, folder: Path) -> Iterator[Chunk]:

@@ -132,7 +132,8 @@ TOPICS = ("law", "cells", "replicates a cell", "all that was asked", "CPU second
 
 def _topic(topic: Counted) -> tuple[str, ...]:
     each = f"{topic.least:,}" if topic.least == topic.most else f"{topic.least:,} to {topic.most:,}"
-    return topic.topic, str(topic.cells), each, "yes" if topic.whole else "no", f"{topic.cpu:,.0f}", topic.code
+    code = topic.code + (f", in part {topic.adopted}" if topic.adopted else "")
+    return topic.topic, str(topic.cells), each, "yes" if topic.whole else "no", f"{topic.cpu:,.0f}", code
 
 
 def _by_name(rows: Sequence[Row]) -> list[list[Row]]:

@@ -15,7 +15,7 @@ import numpy as np
 from deadreckon.rollouts.store import write_atomic
 from deadreckon.rollouts.workers import worker_pool
 from deadreckon.validation.case import Case, replicate
-from deadreckon.validation.counts import Chunk, Counted, Folder, Plan, chunks, load, open_topics, unbroken
+from deadreckon.validation.counts import Chunk, Counted, Folder, Plan, adopt, chunks, load, open_topics, unbroken
 from deadreckon.validation.suite import FIRST, all_cases
 from deadreckon.validation.tally import Floats, Row, outcomes, rows
 
@@ -62,12 +62,34 @@ def estimate(planned: Plan) -> float:
     return total
 
 
-def run(planned: Plan, out: Path, seed: int, workers: int, progress: Progress, minutes: float = float("inf")) -> Run:
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to count: a size, or one topic of it, from this seed, for so many minutes at most.
+
+    adopt: where the first counts of a topic come out as other code's did, take over the rest of those (`counts.adopt`).
+    """
+
+    size: str = "quick"
+    topic: str | None = None
+    seed: int = 0
+    minutes: float = float("inf")
+    adopt: bool = False
+
+    @property
+    def command(self) -> str:
+        """As it is typed."""
+        extra = f" --topic {self.topic!r}" if self.topic else ""
+        extra += f" --minutes {self.minutes:g}" if self.minutes < float("inf") else ""
+        extra += " --adopt" if self.adopt else ""
+        return f"deadreckon validate --size {self.size}{extra} --seed {self.seed}"
+
+
+def run(planned: Plan, out: Path, order: Order, workers: int, progress: Progress) -> Run:
     """Count what is not counted yet, as far as the minutes go, then every row that there are counts of.
 
     The first counts of every cell come first, then topic by topic, the cheapest first. StoreError; WorkerDied.
     """
-    ends = time.monotonic() + 60 * minutes
+    seed, ends = order.seed, time.monotonic() + 60 * order.minutes
     folders = open_topics(planned, out, seed)
     parts = {case.key: list(chunks(case, replicates, folders[case.topic].path)) for case, replicates in planned}
     every = [chunk for part in parts.values() for chunk in part]
@@ -79,6 +101,10 @@ def run(planned: Plan, out: Path, seed: int, workers: int, progress: Progress, m
             write_atomic(chunk.file, data)
             done += chunk.size
             progress(done, total)
+        if order.adopt:
+            for topic, folder in folders.items():
+                adopt(folder, [part for part in parts.values() if part[0].case.topic == topic])
+            done = sum(chunk.size for chunk in every if chunk.done)
     return _gather(planned, parts, folders)
 
 
@@ -111,7 +137,10 @@ def _gather(planned: Plan, parts: dict[str, list[Chunk]], folders: dict[str, Fol
     for topic, folder in folders.items():
         size = sizes[topic]
         whole = sum(size) == asked[topic]
-        topics.append(Counted(topic, len(size), min(size), max(size), sum(size), whole, folder.code, cpu[topic]))
+        counted = Counted(
+            topic, len(size), min(size), max(size), sum(size), whole, folder.code, cpu[topic], folder.adopted
+        )
+        topics.append(counted)
     return Run(found, topics)
 
 

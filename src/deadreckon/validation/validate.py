@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import subprocess
 import time
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from deadreckon.validation.counts import LIBRARIES
 from deadreckon.validation.golden import agreements
 from deadreckon.validation.page import Report, as_json, markdown
 from deadreckon.validation.planting import hunt
+from deadreckon.validation.runner import Order
 from deadreckon.validation.suite import SIZES, plan
 
 
@@ -27,23 +27,6 @@ def expect(size: str, topic: str | None, workers: int) -> str:
     return f"{told}: about {seconds:,.0f} CPU seconds, {seconds / workers / 60:.1f} minutes on {workers} free cores"
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What to count: a size, or one topic of it, from this seed, for so many minutes at most."""
-
-    size: str = "quick"
-    topic: str | None = None
-    seed: int = 0
-    minutes: float = float("inf")
-
-    @property
-    def command(self) -> str:
-        """As it is typed."""
-        extra = f" --topic {self.topic!r}" if self.topic else ""
-        extra += f" --minutes {self.minutes:g}" if self.minutes < float("inf") else ""
-        return f"deadreckon validate --size {self.size}{extra} --seed {self.seed}"
-
-
 def validate(out: Path, order: Order, *, workers: int = 2, progress: runner.Progress) -> Report:
     """Count what is not counted yet and write OUT/validation.md and .json. A killed run goes on where it was.
 
@@ -51,7 +34,7 @@ def validate(out: Path, order: Order, *, workers: int = 2, progress: runner.Prog
     """
     begun = time.time()
     planned = plan(order.size, order.topic)
-    counted = runner.run(planned, out, order.seed, workers, progress, order.minutes)
+    counted = runner.run(planned, out, order, workers, progress)
     golden, bugs = ([], []) if order.topic else (agreements(), hunt(workers))
     asked, there = sum(count for _, count in planned), sum(topic.replicates for topic in counted.topics)
     size = SIZES[order.size]
