@@ -17,6 +17,7 @@ from deadreckon.specs import parse_spec
 GROUP = "deadreckon.worlds"
 BUILT_IN = {
     "arithmetic": "deadreckon.worlds.arithmetic:Arithmetic.from_options",
+    "causal": "deadreckon.worlds.causal:from_options",
     "flows": "deadreckon.worlds.flows:Flows.from_options",
     "groups": "deadreckon.worlds.groups:Groups.from_options",
     "machines": "deadreckon.worlds.machines:from_options",
@@ -27,6 +28,7 @@ BUILT_IN = {
 }
 EXACT = {  # what is exact in a world of ours, for lists
     "arithmetic": "every line, as it follows from what is written and as it truly is; where each error comes from",
+    "causal": "laws of seeing and doing, whether do() follows from what is told, the best experiments and their use",
     "flows": "law of the next cell (logistic r = 4: exact, else counted), measure, support, Lyapunov exponent ln 2",
     "groups": "state and right element of every turn, in S5 and in a commutative twin",
     "machines": "every step of Mealy, Turing and stack machines; which programs are quines",
