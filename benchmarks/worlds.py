@@ -26,6 +26,7 @@ SPECS = (
     "markov:kind=absorbing,order=2",
     "maps",
     *(f"arithmetic:op={op}" for op in ("add", "sub", "mul", "div")),
+    *(f"causal:task={task}" for task in ("row", "effect", "experiment")),
     "flows",
     "flows:map=lorenz",
     "groups",

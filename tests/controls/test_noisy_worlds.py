@@ -56,15 +56,27 @@ def test_planted_slips_off_an_attractor_and_returns_to_it_are_read(world: str) -
         assert abs(reading.value - rate) < SE * math.sqrt(rate * (1 - rate) / (ITEMS * trials)), name
 
 
-def test_planted_slips_are_read_where_truth_is_undefined() -> None:
-    h, lines = 0.1, 20
-    spec = RollSpec("flows", 2, f"noisy-oracle:slip={h}", items=ITEMS, horizon=lines)
+@pytest.mark.parametrize(("world", "lines"), [("flows", 20), ("causal", 12), ("causal:task=effect", 6)])
+def test_planted_slips_are_read_where_truth_is_undefined(world: str, lines: int) -> None:
+    h = 0.1
+    spec = RollSpec(world, 2, f"noisy-oracle:slip={h}", items=ITEMS, horizon=lines)
     arm = read(compute(Bench.load(spec), range(ITEMS), batch=ITEMS))
     error, survival = INSTRUMENTS["step_error"](arm), INSTRUMENTS["survival"](arm)
     assert abs(error.value - h) < SE * math.sqrt(h * (1 - h) / (ITEMS * lines))
     share = (1 - h) ** lines
     assert abs(survival.value - share) < SE * math.sqrt(share * (1 - share) / ITEMS)
     assert math.isnan(INSTRUMENTS["recovery_rate"](arm).value)
+
+
+def test_planted_slips_of_experiments_are_read_and_never_recovered_from() -> None:
+    h, lines = 0.1, 9
+    spec = RollSpec("causal:task=experiment", 3, f"noisy-oracle:slip={h}", items=ITEMS, horizon=lines)
+    arm = read(compute(Bench.load(spec), range(ITEMS), batch=ITEMS))
+    on = track(h, 0.0, lines)
+    error, recovery, survival = (INSTRUMENTS[name](arm) for name in ("error_rate", "recovery_rate", "survival"))
+    assert abs(error.value - h) < SE * math.sqrt(h * (1 - h) / (ITEMS * on[:-1].sum()))
+    assert recovery.value == 0.0
+    assert abs(survival.value - on[-1]) < SE * math.sqrt(on[-1] * (1 - on[-1]) / ITEMS)
 
 
 def test_planted_slips_of_a_turing_machine_are_read() -> None:

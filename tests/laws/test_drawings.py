@@ -16,6 +16,9 @@ from deadreckon.studies.replays import replays
 @pytest.mark.parametrize(
     ("world", "level", "marks"),
     [
+        ("causal", 2, ("× slip", "drives", "only shows")),
+        ("causal:task=effect", 3, ("× slip",)),
+        ("causal:task=experiment", 3, ("× slip", "goal", "root")),
         ("flows", 2, ("× slip", "→")),
         ("flows:map=lorenz", 2, ("× slip", "→")),
         ("machines", 1, ("× slip", "carried")),

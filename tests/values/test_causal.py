@@ -6,7 +6,7 @@ import json
 import math
 from collections import Counter
 from fractions import Fraction
-from itertools import chain, combinations, product
+from itertools import chain, combinations, pairwise, product
 from pathlib import Path
 
 import numpy as np
@@ -112,13 +112,14 @@ def test_cases_of_the_textbook(text: str, size: int, follows: bool) -> None:
 
 
 def test_the_front_door_is_adjusted_for_as_in_the_book() -> None:
-    """P(y | do(x)) = sum_m P(m | x) sum_x' P(y | x', m) P(x'), Pearl 1995; by hand, on a seen law of no model of ours."""
+    """P(y | do(x)) = sum_m P(m | x) sum_x' P(y | x', m) P(x'), Pearl 1995; by hand, on a seen law of no model."""
     counts = np.array([9, 4, 1, 6, 2, 7, 5, 3])
     rows = list(product((0, 1), repeat=3))  # x, y, m
     seen = {row: Fraction(int(n), 37) for row, n in zip(rows, counts, strict=True)}
 
     def p(**fixed: int) -> Fraction:
-        return sum((q for row, q in seen.items() if all(row["xym".index(k)] == v for k, v in fixed.items())), Fraction(0))
+        fits = [q for row, q in seen.items() if all(row["xym".index(k)] == v for k, v in fixed.items())]
+        return sum(fits, Fraction(0))
 
     found = effect(told_graph("A>C C>B A-B", 3), table_of(seen, 3), 0, frozenset({1}))
     assert found is not None
@@ -166,7 +167,7 @@ def test_names_tell_nothing_and_parts_and_kinds_divide_the_bank() -> None:
         assert len(ident) == len(unident) == 32
         gauges = [system_of(level, name).scm.gauge >= 0 for name in range(64)]
         assert sum(gauges) == 32
-        assert 10 < sum(a == b for a, b in zip(gauges, gauges[1:], strict=False)) < 53
+        assert 10 < sum(a == b for a, b in pairwise(gauges)) < 53
 
 
 def test_taking_doing_for_seeing_costs_what_confusion_says() -> None:

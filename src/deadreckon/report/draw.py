@@ -11,6 +11,7 @@ from typing import Any
 
 from deadreckon.errors import DeadreckonError
 from deadreckon.report.draw_arithmetic import ARITHMETIC
+from deadreckon.report.draw_causal import EFFECTS, EXPERIMENTS, ROWS
 from deadreckon.report.draw_flows import FLOWS
 from deadreckon.report.draw_groups import GROUPS
 from deadreckon.report.draw_machines import MACHINES, STACKS
@@ -21,10 +22,27 @@ from deadreckon.report.draw_sums import SUMS
 from deadreckon.report.scene import Artist, Drawing, Scene
 from deadreckon.report.text import readable
 from deadreckon.studies.study import Replay
-from deadreckon.worlds import arithmetic, flows, groups, ledger, load_world, machines, maps, markov, position, stacks
+from deadreckon.worlds import (
+    arithmetic,
+    causal,
+    effects,
+    experiments,
+    flows,
+    groups,
+    ledger,
+    load_world,
+    machines,
+    maps,
+    markov,
+    position,
+    stacks,
+)
 
 ARTISTS: Mapping[type, Artist[Any]] = {
     arithmetic.State: ARITHMETIC,
+    causal.State: ROWS,
+    effects.State: EFFECTS,
+    experiments.State: EXPERIMENTS,
     flows.State: FLOWS,
     groups.State: GROUPS,
     ledger.State: SUMS,

@@ -111,7 +111,9 @@ class Causal:
     belief_end = "|"
     belief_width = 3
 
-    def __init__(self, asks: str = "both", graph: str = "hidden", kind: str = "any", part: str = "all", length: int = LENGTH):
+    def __init__(
+        self, asks: str = "both", graph: str = "hidden", kind: str = "any", part: str = "all", length: int = LENGTH
+    ):
         """`asks`: which questions; `kind`, `part`: of systems. BadOption outside the choices."""
         for what, choices in ((asks, ASKS), (graph, GRAPHS), (kind, KINDS), (part, PARTS)):
             if what not in choices:
@@ -158,9 +160,7 @@ class Causal:
         base = law(scm._replace(gauge=node), (node, int(value)))
         others = {"see": given(scm, node, int(value)), "base": base}
         others["twin"] = others["see"] if question.startswith("see") else law(twin, (node, int(value)))
-        return {
-            name: float(sum(float(p) * log(p / other[row]) for row, p in truth.items())) for name, other in others.items()
-        }
+        return {name: sum(float(p) * log(p / other[row]) for row, p in truth.items()) for name, other in others.items()}
 
     def legal(self, state: State) -> Sequence[str]:
         """Every row; none when done."""
@@ -196,9 +196,9 @@ class Causal:
         """None: nothing is carried on."""
         return None
 
-    def true(self, state: State) -> bool:
-        """Always: rows do not depend on one another."""
-        return True
+    def true(self, state: State) -> bool | None:
+        """None: rows do not depend on one another, so that no error leaves a trace."""
+        return None
 
     def fixes(self, state: State) -> bool:
         """The world asks, it tells nothing."""
@@ -234,7 +234,7 @@ class Causal:
         letters = LETTERS[: SIZES[level]]
         known = all(QUESTION.fullmatch(q) and q[-2] in letters for q in questions)
         if match is None or not known or name >= len(NAMES) or len(questions) > LONGEST:
-            raise BadText(f"{text!r} is no state of {self.name}: write level, name, questions, answers, as 1 s07 see A1 0")
+            raise BadText(f"{text!r} is no state of {self.name}: write it as '1 s07 see A1,see B0 0'")
         hinge = LETTERS[system_of(level, name).hinge]
         if int(match[4]) > len(questions) or any(q[0] == "d" and q[3] != hinge for q in questions):
             raise BadText(f"{text!r}: it has {len(questions)} questions, and {NAMES[name]} is set by {hinge} alone")
@@ -253,7 +253,7 @@ class Causal:
         told = " A>B: A acts on B directly; A-B: a hidden cause acts on both." if self.graph == "told" else ""
         return (
             "A system of variables A, B, ... that are 0 or 1, each with causes among the others and hidden ones. The"
-            f" first line names it.{told} After 'see A1:' write a row of the system, one digit a variable in order, as it"
-            " comes when A is found to be 1; after 'do A1:' one as it comes when A is set to 1 from outside, whatever"
-            " its causes say. Draw each row anew at its probability."
+            f" first line names it.{told} After 'see A1:' write a row of the system, one digit a variable in order, as"
+            " it comes when A is found to be 1; after 'do A1:' one as it comes when A is set to 1 from outside,"
+            " whatever its causes say. Draw each row anew at its probability."
         )

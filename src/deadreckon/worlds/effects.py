@@ -127,8 +127,8 @@ class Effects:
     def kind(self, state: State, action: str) -> str:
         """How an answer is right or wrong.
 
-        right; refused (a number follows); claimed (none does; "claimed see" if it is that of seeing); see, do, base: the
-        number of seeing, of doing, or of neither, taken for the right one; other.
+        right; refused (a number follows); claimed (none does; "claimed see" if it is that of seeing); see, do, base:
+        the number of seeing, of doing, or of neither, taken for the right one; other.
         """
         right, numbers = self.right(state), answers(state.scm, state.questions[state.i])
         if action == right:
@@ -175,9 +175,9 @@ class Effects:
         """None: nothing is carried on."""
         return None
 
-    def true(self, state: State) -> bool:
-        """Always: answers do not depend on one another."""
-        return True
+    def true(self, state: State) -> bool | None:
+        """None: answers do not depend on one another, so that no error leaves a trace."""
+        return None
 
     def fixes(self, state: State) -> bool:
         """The world asks, it tells nothing."""
@@ -211,15 +211,16 @@ class Effects:
 
     def restore(self, text: str) -> State:
         """Inverse of `show`. BadText where it cannot be read."""
-        match = re.fullmatch(r"(\S{5,200}) ([A-D]) (own|both) ((?:see|do) [-A-D01, seedo]{1,900}) (0|[1-9][0-9]?)", text)
+        match = re.fullmatch(r"(\S{5,200}) ([A-D]) (own|both) ([-A-D01, seedo]{6,900}) (0|[1-9][0-9]?)", text)
         scm = read_scm(match[1]) if match else None
         if match is None or scm is None:
             raise BadText(f"{text!r} is no state of {self.name}: write it as A=2;B,A=13 A own see A1 B,do A0 B 0")
         hinge, letters = LETTERS.index(match[2]), LETTERS[: scm.size]
-        read = [re.fullmatch(rf"(see|do) ([{letters}])([01]) ([{letters}])", asked) for asked in match[4].split(",")]
-        found = [Question(m[1], letters.index(m[2]), int(m[3]), letters.index(m[4])) for m in read if m and m[2] != m[4]]
-        if len(found) < len(read) or len(found) > LONGEST or int(match[5]) > len(found) or hinge >= scm.size:
-            raise BadText(f"{text!r}: write at most {LONGEST} questions as see A1 B, of variables {', '.join(letters)}")
+        asked = match[4].split(",")
+        read = (re.fullmatch(rf"(see|do) ([{letters}])([01]) (?!\2)([{letters}])", each) for each in asked)
+        found = [Question(m[1], letters.index(m[2]), int(m[3]), letters.index(m[4])) for m in read if m]
+        if len(found) < len(asked) or len(found) > LONGEST or int(match[5]) > len(found) or hinge >= scm.size:
+            raise BadText(f"{text!r}: write 1 to {LONGEST} questions as see A1 B, of variables {', '.join(letters)}")
         if scm.gauge not in (-1, hinge):
             raise BadText(f"{text!r}: only the hinge {match[2]} may be a gauge")
         return State(scm, hinge, match[3], tuple(found), int(match[5]))
@@ -235,16 +236,16 @@ class Effects:
     def rules(self) -> str:
         """The rules in words."""
         told = (
-            "The first line is its graph: A>B, A acts on B directly; A-B, a hidden cause acts on both; nothing else acts."
-            " The second line"
+            "The first line is its graph: A>B, A may act on B directly; A-B, a hidden cause may act on both; nothing"
+            " else acts. The second line"
             if self.graphs == "told"
             else "Its graph is not told. The first line"
         )
         return (
-            f"A system of variables A, B, ... that are 0 or 1. {told} counts how often each row of values is seen, one"
-            " digit a variable in order; take the counts as exact proportions. After 'see A1 B=' write the chance in per"
-            " cent, rounded to a whole number, that B is 1 where A is found to be 1; after 'do A1 B=' the chance that B"
-            " is 1 when A is set to 1 from outside. Where the number does not follow from what is told, write ?"
+            f"A system of variables A, B, ... that are 0 or 1. {told} counts how often each row of values is seen,"
+            " one digit a variable in order; take the counts as exact proportions. After 'see A1 B=' write the chance"
+            " in per cent, rounded to a whole number, that B is 1 where A is found to be 1; after 'do A1 B=' the chance"
+            " that B is 1 when A is set to 1 from outside. Where the number does not follow from what is told, write ?"
         )
 
 

@@ -106,7 +106,7 @@ class Experiments:
     belief_width = max(SIZES.values()) + 1
 
     def __init__(self, part: str = "all", tries: int | None = None):
-        """`part`: of the links that drive the goal; `tries`: experiments, None = as the level has. BadOption otherwise."""
+        """`part`: of the links that drive the goal; `tries`: experiments, None = the level's. BadOption otherwise."""
         if part not in ("all", "learn", "exam"):
             raise BadOption(f"causal part={part!r}: choose from all, learn, exam")
         if tries is not None and not 0 <= tries <= MOST:
@@ -233,12 +233,12 @@ class Experiments:
     def rules(self) -> str:
         """The rules in words."""
         return (
-            "Variables A, B, ... are 0 or 1. The first line lists links, as AC7: in seven of eight cases the ends A and C"
-            " are equal (AC1: in one of eight), and last the goal. One variable, not told and each as likely, drives its"
-            " neighbours along the links, these theirs, and so on. Setting a variable from outside changes what lies"
-            " behind it, seen from the one that drives all, and leaves the others as they come. After '?' set a variable"
-            " other than the goal, as A1: the row of all values that comes of it is shown. Choose what tells most of"
-            " which variable drives all. After '!' set one so that the goal becomes 1, most likely."
+            "Variables A, B, ... are 0 or 1. The first line lists links, as AC7: in seven of eight cases the ends A"
+            " and C are equal (AC1: in one of eight), and last the goal. One variable, not told and each as likely,"
+            " drives its neighbours along the links, these theirs, and so on. Setting a variable from outside changes"
+            " what lies behind it, seen from the one that drives all, and leaves the others as they come. After '?' set"
+            " a variable other than the goal, as A1: the row of all values that comes of it is shown. Choose what tells"
+            " most of which variable drives all. After '!' set one so that the goal becomes 1, most likely."
         )
 
 

@@ -141,7 +141,7 @@ def informations(tree: Tree, weights: tuple[int, ...]) -> dict[str, float]:
     I(root; row | do) = H(row) - sum_r P(r) H(row | r), over all rows.
     """
     total = sum(weights)
-    found = {}
+    found: dict[str, float] = {}
     for node in range(tree.size):
         if node == tree.goal:
             continue

@@ -130,9 +130,7 @@ def graph(scm: Scm) -> Graph:
         heads[driver[scm.gauge]].append(("seen", scm.gauge))
     reached = {node: _seen_from(heads, node) for node in heads}
     arrows = {(node[1], head) for node, ends in reached.items() if node[0] == "seen" for head in ends}
-    arcs = {
-        (a, b) for node, ends in reached.items() if node[0] != "seen" for a in ends for b in ends if a < b
-    }
+    arcs = {(a, b) for node, ends in reached.items() if node[0] != "seen" for a in ends for b in ends if a < b}
     return Graph(scm.size, frozenset(arrows), frozenset(arcs))
 
 
@@ -175,7 +173,7 @@ def read_scm(text: str) -> Scm | None:
     letters = LETTERS[: len(nodes)]
     if not 2 <= len(nodes) <= len(LETTERS) or not all(len(p) == 2 and {*p} <= {*letters} for p in pairs):
         return None
-    coins = tuple((letters.index(a), letters.index(b)) for a, b in pairs)
+    coins = tuple((letters.index(pair[0]), letters.index(pair[1])) for pair in pairs)
     parents = tuple(tuple(letters.index(c) for c in head.split(",")[1:] if c and c in letters) for head, _, _ in nodes)
     tables = tuple(tuple(map(int, table)) if table.isascii() and table.isdigit() else () for _, _, table in nodes)
     gauges = [v for v, (head, _, _) in enumerate(nodes) if head[1:2] == "!"]

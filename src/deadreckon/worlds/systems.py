@@ -98,4 +98,3 @@ def names_of(level: int, kind: str, part: str) -> tuple[int, ...]:
         for name, (pair, _) in enumerate(named(level))
         if (pair % EXAM == 0) in sides and (pair < PAIRS // 2) in kinds
     )
-

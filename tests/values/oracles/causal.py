@@ -3,9 +3,9 @@
     python tests/values/oracles/causal.py > tests/values/oracles/causal.json
 
 `follows`: y0's identification algorithm on every graph of three variables with arrows that go up the alphabet, and on
-200 of four; a digit a query, in the order of `queries`, ? where it raises. `laws`: pyAgrum's probabilities of every row, seen and under
-do(), of models of the bank, hidden causes and all; do() by its causal models. Versions that made the file: y0 0.2.11,
-pyAgrum 3.3.1.
+200 of four; a digit a query, in the order of `queries`, ? where it raises. `laws`: pyAgrum's probabilities of every
+row, seen and under do(), of models of the bank, hidden causes and all; do() by its causal models. Versions that made
+the file: y0 0.2.11, pyAgrum 3.3.1.
 """
 
 import json
@@ -118,7 +118,7 @@ def main() -> None:
         "follows": {str(size): {text: follows(text, size) for text in texts} for size, texts in told.items()},
         "laws": {scm_text(scm): laws(scm) for scm in models},
     }
-    print(json.dumps(found).replace(", \"", ",\n\""))
+    print(json.dumps(found).replace(', "', ',\n"'))
 
 
 if __name__ == "__main__":
