@@ -86,9 +86,10 @@ def _row_words(world: causal.Causal, state: causal.State) -> str:
     does = "drives its effects" if system.scm.gauge < 0 else "only shows what drives in its place"
     rows = ", ".join(f"{row} {p:.3f}" for row, p in world.policy(state).items())
     follows = "follows" if world.follows(state) else "does not follow"
+    source = "" if question.startswith("see") else f" This {follows} from what is seen and the graph."
     return (
         f"Question {state.i + 1} of {len(state.questions)}, {question}; {LETTERS[system.hinge]} {does}. Exact chances:"
-        f" {rows}. This {follows} from what is seen and the graph."
+        f" {rows}.{source}"
     )
 
 

@@ -24,6 +24,7 @@ BUILT_IN = {
     "maps": "deadreckon.worlds.maps:Maps.from_options",
     "markov": "deadreckon.worlds.markov:Markov.from_options",
     "othello": "deadreckon.worlds.othello:Othello.from_options",
+    "proofs": "deadreckon.worlds.proofs:from_options",
     "sums": "deadreckon.worlds.sums:Sums.from_options",
 }
 EXACT = {  # what is exact in a world of ours, for lists
@@ -35,6 +36,7 @@ EXACT = {  # what is exact in a world of ours, for lists
     "maps": "shortest ways, reachability, every right turn",
     "markov": "the next symbol's law, entropy and divergence rates, stationary law",
     "othello": "the board, every legal move, uniform law over them",
+    "proofs": "shortest proofs from any lines, which lines are proved and by which rule; the one path of a star",
     "sums": "every total, as it is carried on and as it truly is",
 }
 
