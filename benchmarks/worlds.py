@@ -31,6 +31,8 @@ SPECS = (
     "flows:map=lorenz",
     "groups",
     "groups:group=z120,letters=all,every=0",
+    *(f"proofs:form={form}" for form in ("chain", "cite", "select")),
+    "proofs:kind=star",
     *(f"machines:kind={kind}" for kind in ("mealy", "turing", "stack")),
 )
 ROWS = 4096

@@ -79,6 +79,37 @@ def test_planted_slips_of_experiments_are_read_and_never_recovered_from() -> Non
     assert abs(survival.value - on[-1]) < SE * math.sqrt(on[-1] * (1 - on[-1]) / ITEMS)
 
 
+@pytest.mark.parametrize("form", ["chain", "cite", "select"])
+def test_planted_slips_and_ways_back_of_proofs_are_read(form: str) -> None:
+    """A proof ends when it answers, so the steps at risk are counted."""
+    h, g, lines = 0.1, 0.3, 8 if form == "select" else 4
+    spec = RollSpec(f"proofs:form={form}", 3, f"noisy-oracle:slip={h},recover={g}", items=ITEMS, horizon=3 * lines)
+    bench = Bench.load(spec)
+    table = compute(bench, range(ITEMS), batch=ITEMS)
+    arm = read(table)
+    true = [bench.world.true(bench.world.restore(text)) for text in table["state"].to_list()]
+    for name, rate, trials in (("error_rate", h, true.count(True)), ("recovery_rate", g, true.count(False))):
+        assert abs(INSTRUMENTS[name](arm).value - rate) < SE * math.sqrt(rate * (1 - rate) / trials), name
+    curve = INSTRUMENTS["survival"](arm).curve
+    assert curve is not None
+    share = (1 - h) ** lines
+    assert abs(curve.value[curve.x.index(lines)] - share) < SE * math.sqrt(share * (1 - share) / ITEMS)
+
+
+def test_planted_slips_of_stars_are_read_and_lose_the_goal() -> None:
+    h, lines = 0.1, 4
+    spec = RollSpec("proofs:kind=star", 4, f"noisy-oracle:slip={h}", items=ITEMS, horizon=lines)
+    table = compute(Bench.load(spec), range(ITEMS), batch=ITEMS)
+    arm = read(table)
+    error, survival = INSTRUMENTS["step_error"](arm), INSTRUMENTS["survival"](arm)
+    share = (1 - h) ** lines
+    assert abs(error.value - h) < SE * math.sqrt(h * (1 - h) / (ITEMS * (1 - share) / h))
+    assert abs(survival.value - share) < SE * math.sqrt(share * (1 - share) / ITEMS)
+    stops = table.filter(table["stop"].is_not_null())
+    assert {*stops.filter(stops["event"] == "slip")["stop"]} == {"lost"}
+    assert {*stops.filter(stops["event"] == "illegal")["stop"]} == {"broken"}
+
+
 def test_planted_slips_of_a_turing_machine_are_read() -> None:
     """A wrong tape is seldom mended by one step: no recovery rate is planted, h and the survival it leads to are."""
     h, lines = 0.1, 16

@@ -18,6 +18,7 @@ from deadreckon.report.draw_machines import MACHINES, STACKS
 from deadreckon.report.draw_maps import MAPS
 from deadreckon.report.draw_markov import MARKOV
 from deadreckon.report.draw_othello import OTHELLO
+from deadreckon.report.draw_proofs import PROOFS, STARS
 from deadreckon.report.draw_sums import SUMS
 from deadreckon.report.scene import Artist, Drawing, Scene
 from deadreckon.report.text import readable
@@ -35,7 +36,9 @@ from deadreckon.worlds import (
     maps,
     markov,
     position,
+    proofs,
     stacks,
+    stars,
 )
 
 ARTISTS: Mapping[type, Artist[Any]] = {
@@ -51,6 +54,8 @@ ARTISTS: Mapping[type, Artist[Any]] = {
     maps.Place: MAPS,
     position.Position: OTHELLO,
     markov.State: MARKOV,
+    proofs.State: PROOFS,
+    stars.State: STARS,
 }
 
 

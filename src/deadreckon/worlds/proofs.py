@@ -89,20 +89,16 @@ def proved(state: State) -> int:
 
 
 @lru_cache(maxsize=1 << 14)
-def _next(theory: Theory, have: int) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    """Rules that may be used: those of a shortest proof, other proved ones, and those whose body is not known."""
+def _next(theory: Theory, have: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Rules whose body is known and whose head is new: those of a shortest proof, and detours."""
     near = distances(theory)
-    best, detours, unmet = [], [], []
+    best: list[int] = []
+    detours: list[int] = []
     for k, rule in enumerate(theory.rules):
-        if have >> rule.head & 1:
-            continue
-        if not applies(theory, k, have):
-            unmet.append(k)
-        elif rule.head != theory.lure and near[have | 1 << rule.head] < near[have]:
-            best.append(k)
-        else:
-            detours.append(k)
-    return tuple(best), tuple(detours), tuple(unmet)
+        if applies(theory, k, have) and not have >> rule.head & 1:
+            nearer = rule.head != theory.lure and near[have | 1 << rule.head] < near[have]
+            (best if nearer else detours).append(k)
+    return tuple(best), tuple(detours)
 
 
 @lru_cache(maxsize=1 << 14)
@@ -125,7 +121,7 @@ def _offered(theory: Theory, have: int, shape: str) -> Mapping[str, tuple[int, i
 @lru_cache(maxsize=1 << 14)
 def _slips(theory: Theory, have: int, shape: str, chosen: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Steps that nothing proves (those that answer the question only where there are no others), and proved ones."""
-    best, detours, unmet = _next(theory, have)
+    best, detours = _next(theory, have)
     used = (*best, *detours) if chosen == NONE else (chosen,)
     follow = {theory.rules[k].head for k in used}
 

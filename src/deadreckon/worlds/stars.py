@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from math import inf
 from typing import NamedTuple
 
@@ -78,7 +79,7 @@ class Stars:
             raise BadOption(f"proofs has no level {level}: choose from {', '.join(map(str, DEGREES))}")
         centre, *labels = rng.permutation(len(NODES)).tolist()
         arms = [(centre, *labels[k * self.arm : (k + 1) * self.arm]) for k in range(DEGREES[level])]
-        edges = [edge for arm in arms for edge in zip(arm, arm[1:], strict=False)]
+        edges = [edge for arm in arms for edge in pairwise(arm)]
         told = tuple(edges[place] for place in rng.permutation(len(edges)).tolist())
         return State(Star(told, centre, arms[int(rng.integers(len(arms)))][-1]), ())
 
