@@ -202,8 +202,8 @@ class Stars:
             else "from the first node to the second, against the arrows"
         )
         return (
-            "The first line lists the arrows of a graph: 12>31 leads from 12 to 31. The second line names two nodes as"
-            f" 12?40. Write the path {way}, a node at a time, the first left out."
+            "The opening lists the arrows of a graph, 12>31 leads from 12 to 31, and then names two nodes, as 12?40."
+            f" Write the path {way}, a node at a time, the first left out."
         )
 
 
