@@ -13,7 +13,19 @@ torch.set_num_threads(1)
 STEPS = 30
 
 
-@pytest.mark.parametrize("name", ["arithmetic-clean", "flows-clean", "groups-clean", "machines-clean"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "arithmetic-clean",
+        "causal-clean",
+        "causal-experiment",
+        "flows-clean",
+        "groups-clean",
+        "machines-clean",
+        "proofs-clean",
+        "proofs-star",
+    ],
+)
 def test_thirty_steps_of_a_recipe_bring_the_loss_down(name: str) -> None:
     recipe = parse_recipe(recipe_text(name))
     fit = recipe.fit.model_copy(update={"steps": STEPS, "rows": 4})
