@@ -188,6 +188,18 @@ def test_taking_doing_for_seeing_costs_what_confusion_says() -> None:
         assert {*world.wrong(state)} | {*truth} == {*world.legal(state)}
 
 
+def test_a_reader_who_was_not_trained_is_told_what_is_seen_and_not_what_doing_does() -> None:
+    brief = Causal(part="exam").brief(2)
+    lines = [line.split(": ") for line in brief.splitlines()[1:]]
+    assert [int(name[1:]) for name, _ in lines] == list(names_of(2, "any", "exam"))
+    for name, told in lines:
+        counts = told.split(" ")
+        total = sum(map(int, counts[1::2]))
+        seen = {tuple(map(int, row)): Fraction(int(n), total) for row, n in zip(counts[::2], counts[1::2], strict=True)}
+        assert seen == law(system_of(2, int(name[1:])).scm)
+    assert sorted(Counter(told for _, told in lines).values()) == [2] * 8  # twins are told alike
+
+
 def test_expert_rows_come_at_their_law() -> None:
     """Sampled rows of one question against its exact law, by chi-squared."""
     world, rng = Causal(), np.random.default_rng(0)

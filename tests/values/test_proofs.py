@@ -10,8 +10,9 @@ import pytest
 
 from deadreckon.errors import BadOption, BadText, IllegalAction
 from deadreckon.worlds import load_world
+from deadreckon.worlds.derivations import State, known, proved
 from deadreckon.worlds.horn import FAR, LETTERS, SIZES, Rule, Size, Theory, closure, distances, draw_theory, mask
-from deadreckon.worlds.proofs import Proofs, State, known, proved
+from deadreckon.worlds.proofs import Proofs
 from deadreckon.worlds.stars import DEGREES, Stars, route
 
 

@@ -26,6 +26,7 @@ from deadreckon.studies.study import Replay
 from deadreckon.worlds import (
     arithmetic,
     causal,
+    derivations,
     effects,
     experiments,
     flows,
@@ -36,7 +37,6 @@ from deadreckon.worlds import (
     maps,
     markov,
     position,
-    proofs,
     stacks,
     stars,
 )
@@ -54,7 +54,7 @@ ARTISTS: Mapping[type, Artist[Any]] = {
     maps.Place: MAPS,
     position.Position: OTHELLO,
     markov.State: MARKOV,
-    proofs.State: PROOFS,
+    derivations.State: PROOFS,
     stars.State: STARS,
 }
 

@@ -7,28 +7,30 @@ from math import cos, pi, sin
 from deadreckon.report.canvas import Canvas, anchored, bold
 from deadreckon.report.scene import Artist, Drawing, Scene, erred
 from deadreckon.studies.study import ReplayStep
-from deadreckon.worlds import proofs, stars
-from deadreckon.worlds.horn import LETTERS, Rule, distances
+from deadreckon.worlds import derivations, proofs, stars
+from deadreckon.worlds.horn import LETTERS, atoms_text, distances, rule_text
 
 _LINE, _COLUMN, _LEFT = 20, 100, 220  # height of a line; of rules, a column; where the written lines begin
 _RING, _CENTRE = 36, (190, 190)  # between two nodes of an arm
 
 
-def _draw(scene: Scene[proofs.State]) -> Drawing:
+def _draw(scene: Scene[derivations.State]) -> Drawing:
     state, world = scene.state, scene.world
     assert isinstance(world, proofs.Proofs)
-    theory, good, used = state.theory, proofs.proved(state), {line.rule for line in state.lines} | {state.chosen}
+    theory, good, used = state.theory, derivations.proved(state), {line.rule for line in state.lines} | {state.chosen}
     sheet = Canvas(470, max(70 + _LINE * -(-len(theory.rules) // 2), 70 + _LINE * (len(state.lines) + 1)))
     for k, rule in enumerate(theory.rules):
         x, y = 8 + _COLUMN * (k % 2), 18 + _LINE * (k // 2)
-        sheet.text(x, y, f"{proofs.LABELS[k]} {_rule(rule)}", "blue" if k in used else "ink", mono=True, size=12)
+        sheet.text(
+            x, y, f"{derivations.LABELS[k]} {rule_text(rule)}", "blue" if k in used else "ink", mono=True, size=12
+        )
     foot = sheet.height - 14
-    sheet.text(8, foot, f"from {_letters(theory.facts)}", "muted", mono=True, size=12)
+    sheet.text(8, foot, f"from {atoms_text(theory.facts)}", "muted", mono=True, size=12)
     sheet.text(_COLUMN, foot, f"{' or '.join(map(_letter, theory.asked))}? {_letter(theory.goal)}", "muted", size=12)
     sheet.text(_LEFT, 18, "written", "muted", size=12)
     for k, line in enumerate(state.lines):
         y, ink = 18 + _LINE * (k + 1), "ink" if k < good else "orange"
-        label = "" if line.rule == proofs.NONE else f"{proofs.LABELS[line.rule]} "
+        label = "" if line.rule == derivations.NONE else f"{derivations.LABELS[line.rule]} "
         bold(sheet.text(_LEFT, y, f"{label}{_letter(line.atom)}", ink, mono=True, size=12))
         sheet.text(_LEFT + 60, y, "proved" if k < good else "not proved" if k == good else "after it", ink, size=12)
     y = 18 + _LINE * (len(state.lines) + 1)
@@ -45,27 +47,19 @@ def _verdict(row: ReplayStep) -> str:
     return "+ mend" if row.event == "mend" else "right"
 
 
-def _rule(rule: Rule) -> str:
-    return f"{_letters(rule.body)}>{_letter(rule.head)}"
-
-
-def _letters(atoms: tuple[int, ...]) -> str:
-    return "".join(map(_letter, atoms))
-
-
 def _letter(atom: int) -> str:
     return LETTERS[atom]
 
 
-def _words(world: proofs.Proofs, state: proofs.State) -> str:
-    theory, good = state.theory, proofs.proved(state)
+def _words(world: proofs.Proofs, state: derivations.State) -> str:
+    theory, good = state.theory, derivations.proved(state)
     lines = " ".join(_letter(line.atom) for line in state.lines) or "nothing"
-    so_far = f"From {_letters(theory.facts)}, {_letter(theory.goal)} follows. Written: {lines}"
+    so_far = f"From {atoms_text(theory.facts)}, {_letter(theory.goal)} follows. Written: {lines}"
     doubt = "" if good == len(state.lines) else f"; not proved is {_letter(state.lines[good].atom)}"
     if world.done(state):
         return f"{so_far}{doubt}. The proof is over."
-    chosen = "" if state.chosen == proofs.NONE else f" Selected: {_rule(theory.rules[state.chosen])}."
-    far = distances(theory)[proofs.known(state)]
+    chosen = "" if state.chosen == derivations.NONE else f" Selected: {rule_text(theory.rules[state.chosen])}."
+    far = distances(theory)[derivations.known(state)]
     right = ", ".join(world.policy(state))
     return f"{so_far}{doubt}.{chosen} Steps of a shortest proof from here: {far}; right now: {right}."
 

@@ -28,7 +28,7 @@ from deadreckon.errors import BadOption, BadText, IllegalAction
 from deadreckon.specs import between, known_only, one_of, read_option
 from deadreckon.worlds.effects import Effects
 from deadreckon.worlds.experiments import Experiments
-from deadreckon.worlds.scm import LETTERS, Law, given, graph_text, law
+from deadreckon.worlds.scm import LETTERS, Law, counts_text, given, graph_text, law
 from deadreckon.worlds.systems import KINDS, PAIRS, SIZES, System, names_of, system_of
 
 ASKS, PARTS, GRAPHS = ("both", "see", "do"), ("all", "learn", "exam"), ("hidden", "told")
@@ -257,3 +257,11 @@ class Causal:
             " it comes when A is found to be 1; after 'do A1:' one as it comes when A is set to 1 from outside,"
             " whatever its causes say. Draw each row anew at its probability."
         )
+
+    def brief(self, level: int) -> str:
+        """How often each row of each system that may be asked about is seen. BadOption: no such level."""
+        if level not in SIZES:
+            raise BadOption(f"causal has no level {level}: choose from {', '.join(map(str, SIZES))}")
+        names = names_of(level, self.kind, self.part)
+        listed = "\n".join(f"{NAMES[name]}: {counts_text(system_of(level, name).scm)}" for name in names)
+        return f"How often each row of a system is seen, as exact proportions:\n{listed}"

@@ -17,14 +17,26 @@ import re
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import lru_cache
-from math import lcm
 from typing import NamedTuple
 
 import numpy as np
 
 from deadreckon.errors import BadOption, BadText, IllegalAction
 from deadreckon.worlds.identify import identified
-from deadreckon.worlds.scm import LETTERS, Graph, Scm, chance, given, graph, graph_text, law, read_scm, scm_text, union
+from deadreckon.worlds.scm import (
+    LETTERS,
+    Graph,
+    Scm,
+    chance,
+    counts_text,
+    given,
+    graph,
+    graph_text,
+    law,
+    read_scm,
+    scm_text,
+    union,
+)
 from deadreckon.worlds.systems import SIZES, draw_twins
 
 LENGTH, LONGEST = 6, 64
@@ -189,11 +201,8 @@ class Effects:
 
     def opening(self, state: State) -> str:
         """The graph, where it is told; the seen law as counts of the least total that makes them whole."""
-        rows = law(state.scm)
-        total = lcm(*(p.denominator for p in rows.values()))
-        counts = " ".join(f"{''.join(map(str, row))} {p * total}" for row, p in rows.items())
         told = graph_text(told_graph(state.scm, state.hinge, state.told)) + "\n" if self.graphs == "told" else ""
-        return f"{told}{counts}\n"
+        return f"{told}{counts_text(state.scm)}\n"
 
     def says(self, state: State) -> str:
         """The question; "" when done."""

@@ -8,6 +8,7 @@ all of them at once, by value iteration over the masks:
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -28,6 +29,9 @@ class Size(NamedTuple):
 
 
 SIZES = {1: Size(8, 2, 8, 2), 2: Size(10, 3, 11, 3), 3: Size(12, 3, 14, 4), 4: Size(12, 3, 16, 5)}
+
+
+MOST_RULES = max(size.rules for size in SIZES.values())
 
 
 class Rule(NamedTuple):
@@ -140,3 +144,29 @@ def _draw_rules(size: Size, facts: tuple[int, ...], rng: np.random.Generator) ->
             if head not in facts and len(found) < size.rules:
                 found[Rule(tuple(sorted(body[: 2 - short])), head)] = None
     return tuple(found)
+
+
+def atoms_text(atoms: tuple[int, ...]) -> str:
+    """ "abe"."""
+    return "".join(LETTERS[atom] for atom in atoms)
+
+
+def rule_text(rule: Rule) -> str:
+    """ "ab>c"."""
+    return f"{atoms_text(rule.body)}>{LETTERS[rule.head]}"
+
+
+def read_theory(atoms: int, rules: str, facts: str, asked: str) -> Theory | None:
+    """None where a part is out of order, or not exactly one of the two follows."""
+    read = [re.fullmatch(r"([a-l]{1,2})>([a-l])", part) for part in rules.split(",")]
+    found = tuple(Rule(tuple(map(LETTERS.index, m[1])), LETTERS.index(m[2])) for m in read if m)
+    parts = [tuple(map(LETTERS.index, text)) for text in (facts, asked)]
+    listed = [*(rule.body for rule in found), *parts]
+    ordered = all(list(part) == sorted({*part}) for part in listed)
+    if len(found) < len(read) or not ordered or len(found) > MOST_RULES or not 2 <= atoms <= len(LETTERS):
+        return None
+    if max(atom for part in (*listed, tuple(r.head for r in found)) for atom in part) >= atoms:
+        return None
+    theory = Theory(atoms, parts[0], found, (parts[1][0], parts[1][1]))
+    follow = closure(theory) & mask(theory.asked)
+    return theory if follow.bit_count() == 1 and not mask(theory.facts) & mask(theory.asked) else None

@@ -18,37 +18,39 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from math import inf
-from typing import NamedTuple
 
 import numpy as np
 
 from deadreckon.errors import BadOption, BadText, IllegalAction
 from deadreckon.specs import between, known_only, one_of, read_option
-from deadreckon.worlds.horn import LETTERS, SIZES, Rule, Theory, closure, distances, draw_theory, mask
+from deadreckon.worlds.derivations import (
+    BACK,
+    FORMS,
+    LABELS,
+    NONE,
+    Line,
+    State,
+    applies,
+    known,
+    next_rules,
+    offered,
+    proved,
+    slips,
+)
+from deadreckon.worlds.horn import (
+    LETTERS,
+    SIZES,
+    Theory,
+    atoms_text,
+    closure,
+    distances,
+    draw_theory,
+    mask,
+    read_theory,
+    rule_text,
+)
 from deadreckon.worlds.stars import ARM, LONGEST_ARM, Stars
-
-FORMS = ("chain", "cite", "select", "direct")
-MOST_RULES = max(size.rules for size in SIZES.values())
-LABELS = tuple(f"{k:02}" for k in range(1, MOST_RULES + 2))  # the last is no theory's
-BACK = tuple(f"<{k}" for k in range(len(LETTERS)))
-NONE = -1
-
-
-class Line(NamedTuple):
-    """A written atom and the rule it was said to come from, NONE where that was not said."""
-
-    rule: int
-    atom: int
-
-
-class State(NamedTuple):
-    """After some lines; `chosen`: the rule that is selected and not yet applied, NONE = none."""
-
-    theory: Theory
-    lines: tuple[Line, ...]
-    chosen: int
 
 
 def from_options(options: Mapping[str, str]) -> Proofs | Stars:
@@ -63,80 +65,6 @@ def from_options(options: Mapping[str, str]) -> Proofs | Stars:
         )
     known_only("proofs kind=horn", others, ("form",))
     return Proofs(read_option("proofs", others, "form", one_of(*FORMS), "chain"))
-
-
-@lru_cache(maxsize=1 << 14)
-def known(state: State) -> int:
-    """Facts and written atoms, as bits."""
-    return mask((*state.theory.facts, *(line.atom for line in state.lines)))
-
-
-def applies(theory: Theory, rule: int, have: int) -> bool:
-    """Is the rule's body known?"""
-    return mask(theory.rules[rule].body) & ~have == 0
-
-
-@lru_cache(maxsize=1 << 14)
-def proved(state: State) -> int:
-    """How many lines stand before the first that nothing proves."""
-    have = mask(state.theory.facts)
-    for k, (rule, atom) in enumerate(state.lines):
-        rules = range(len(state.theory.rules)) if rule == NONE else (rule,)
-        if not any(state.theory.rules[r].head == atom and applies(state.theory, r, have) for r in rules):
-            return k
-        have |= 1 << atom
-    return len(state.lines)
-
-
-@lru_cache(maxsize=1 << 14)
-def _next(theory: Theory, have: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Rules whose body is known and whose head is new: those of a shortest proof, and detours."""
-    near = distances(theory)
-    best: list[int] = []
-    detours: list[int] = []
-    for k, rule in enumerate(theory.rules):
-        if applies(theory, k, have) and not have >> rule.head & 1:
-            nearer = rule.head != theory.lure and near[have | 1 << rule.head] < near[have]
-            (best if nearer else detours).append(k)
-    return tuple(best), tuple(detours)
-
-
-@lru_cache(maxsize=1 << 14)
-def _offered(theory: Theory, have: int, shape: str) -> Mapping[str, tuple[int, int]]:
-    """What may be written, with its rule and its atom (NONE = not said): anything new, proved or not.
-
-    `shape`: chain, cite, direct; select for a rule alone.
-    """
-    new = [atom for atom in range(theory.atoms) if not have >> atom & 1]
-    if shape == "direct":
-        return {LETTERS[atom]: (NONE, atom) for atom in theory.asked}
-    if shape == "chain":
-        return {LETTERS[atom]: (NONE, atom) for atom in new}
-    rules = range(len(theory.rules))
-    if shape == "select":
-        return {LABELS[k]: (k, NONE) for k in rules if theory.rules[k].head in new}
-    return {LABELS[k] + LETTERS[atom]: (k, atom) for k in rules for atom in new}
-
-
-@lru_cache(maxsize=1 << 14)
-def _slips(theory: Theory, have: int, shape: str, chosen: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Steps that nothing proves (those that answer the question only where there are no others), and proved ones."""
-    best, detours = _next(theory, have)
-    used = (*best, *detours) if chosen == NONE else (chosen,)
-    follow = {theory.rules[k].head for k in used}
-
-    def proves(rule: int, atom: int) -> bool:
-        if rule == NONE:
-            return atom in follow
-        return rule in used and atom in (NONE, theory.rules[rule].head)
-
-    def answers(rule: int, atom: int) -> bool:
-        return (theory.rules[rule].head if atom == NONE else atom) in theory.asked
-
-    offered = _offered(theory, have, shape)
-    unproved = [action for action, said in offered.items() if not proves(*said)]
-    quiet = [action for action in unproved if not answers(*offered[action])]
-    return tuple(quiet or unproved), tuple(action for action in offered if action not in unproved)
 
 
 class Proofs:
@@ -178,7 +106,7 @@ class Proofs:
 
     def _offers(self, state: State) -> Mapping[str, tuple[int, int]]:
         shape = "chain" if state.chosen != NONE else self.form
-        return _offered(state.theory, known(state), shape)
+        return offered(state.theory, known(state), shape)
 
     def _back(self, state: State) -> Sequence[str]:
         """Ways back: to fewer lines, or from a selected rule."""
@@ -222,7 +150,7 @@ class Proofs:
             return {LETTERS[theory.goal]: 1.0}
         if state.chosen != NONE:
             return {LETTERS[theory.rules[state.chosen].head]: 1.0}
-        right = self._written(_next(theory, known(state))[0], theory)
+        right = self._written(next_rules(theory, known(state))[0], theory)
         return {action: 1 / len(right) for action in right}
 
     def wrong(self, state: State) -> Sequence[str]:
@@ -236,7 +164,7 @@ class Proofs:
         if self.form == "direct":
             return tuple(LETTERS[atom] for atom in theory.asked if atom != theory.goal)
         right, shape = self.policy(state), "chain" if state.chosen != NONE else self.form
-        unproved, detours = _slips(theory, known(state), shape, state.chosen)
+        unproved, detours = slips(theory, known(state), shape, state.chosen)
         for some in (unproved, detours):
             found = [action for action in some if action not in right]
             if found:
@@ -276,8 +204,8 @@ class Proofs:
     def opening(self, state: State) -> str:
         """Numbered rules; facts and the two atoms in question."""
         theory = state.theory
-        rules = " ".join(label + _rule_text(rule) for label, rule in zip(LABELS, theory.rules, strict=False))
-        return f"{rules}.\n{_atoms_text(theory.facts)}?{_atoms_text(theory.asked)}.\n"
+        rules = " ".join(label + rule_text(rule) for label, rule in zip(LABELS, theory.rules, strict=False))
+        return f"{rules}.\n{atoms_text(theory.facts)}?{atoms_text(theory.asked)}.\n"
 
     def says(self, state: State) -> str:
         """In the form select, "by " before a rule and "so " before an atom."""
@@ -293,9 +221,9 @@ class Proofs:
     def show(self, state: State) -> str:
         """Atoms, rules, facts, question, lines with rules (00 = not said), selected rule: "8 ab>c,c>d ab de 00c 00"."""
         theory = state.theory
-        rules = ",".join(map(_rule_text, theory.rules))
+        rules = ",".join(map(rule_text, theory.rules))
         lines = ",".join(f"{rule + 1:02}{LETTERS[atom]}" for rule, atom in state.lines) or "-"
-        asked = f"{_atoms_text(theory.facts)} {_atoms_text(theory.asked)}"
+        asked = f"{atoms_text(theory.facts)} {atoms_text(theory.asked)}"
         return f"{theory.atoms} {rules} {asked} {lines} {state.chosen + 1:02}"
 
     def restore(self, text: str) -> State:
@@ -303,7 +231,7 @@ class Proofs:
         match = re.fullmatch(
             r"([1-9][0-9]?) ([a-l>,]{3,100}) ([a-l]{1,12}) ([a-l]{2}) (-|(?:[01][0-9][a-l],?){1,12}) ([01][0-9])", text
         )
-        theory = _read_theory(int(match[1]), *match.group(2, 3, 4)) if match else None
+        theory = read_theory(int(match[1]), *match.group(2, 3, 4)) if match else None
         if match is None or theory is None:
             raise BadText(f"{text!r} is no state of {self.name}: write it as '8 ab>c,c>d,e>f ab df - 00'")
         state, actions = State(theory, (), NONE), self._actions(match[5], match[6])
@@ -347,27 +275,3 @@ class Proofs:
             f" you have from the start and, after '?', two letters of which exactly one follows. {how} Use as few lines"
             f" as can be.{back}"
         )
-
-
-def _atoms_text(atoms: Sequence[int]) -> str:
-    return "".join(LETTERS[atom] for atom in atoms)
-
-
-def _rule_text(rule: Rule) -> str:
-    return f"{_atoms_text(rule.body)}>{LETTERS[rule.head]}"
-
-
-def _read_theory(atoms: int, rules: str, facts: str, asked: str) -> Theory | None:
-    """None where a part is out of order, or not exactly one of the two follows."""
-    read = [re.fullmatch(r"([a-l]{1,2})>([a-l])", part) for part in rules.split(",")]
-    found = tuple(Rule(tuple(map(LETTERS.index, m[1])), LETTERS.index(m[2])) for m in read if m)
-    parts = [tuple(map(LETTERS.index, text)) for text in (facts, asked)]
-    listed = [*(rule.body for rule in found), *parts]
-    ordered = all(list(part) == sorted({*part}) for part in listed)
-    if len(found) < len(read) or not ordered or len(found) > MOST_RULES or not 2 <= atoms <= len(LETTERS):
-        return None
-    if max(atom for part in (*listed, tuple(r.head for r in found)) for atom in part) >= atoms:
-        return None
-    theory = Theory(atoms, parts[0], found, (parts[1][0], parts[1][1]))
-    follow = closure(theory) & mask(theory.asked)
-    return theory if follow.bit_count() == 1 and not mask(theory.facts) & mask(theory.asked) else None

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from functools import lru_cache
 from itertools import product
-from math import prod
+from math import lcm, prod
 from typing import NamedTuple
 
 LETTERS = "ABCD"
@@ -98,6 +98,13 @@ def given(scm: Scm, node: int, value: int) -> Law:
 def chance(rows: Law, node: int) -> Fraction:
     """P(variable = 1)."""
     return sum((p for row, p in rows.items() if row[node]), Fraction(0))
+
+
+def counts_text(scm: Scm) -> str:
+    """The seen law as counts, of the least total that makes them whole: "00 11 01 5 10 7 11 9"."""
+    rows = law(scm)
+    total = lcm(*(p.denominator for p in rows.values()))
+    return " ".join(f"{''.join(map(str, row))} {p * total}" for row, p in rows.items())
 
 
 def apart(one: Law, other: Law) -> Fraction:
