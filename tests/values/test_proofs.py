@@ -190,9 +190,10 @@ def test_the_path_is_the_only_one_there_is(arm: int) -> None:
     plain, back = Stars(arm=arm), Stars("reversed", arm=arm)
     for level, seed in product(DEGREES, range(15)):
         state = plain.start(level, np.random.default_rng([level, seed]))
-        edges, asked = plain.opening(state).strip().split("\n")
+        edges, asked = plain.opening(state).split("\n")
         pairs = [(edge[:2], edge[3:]) for edge in edges.split(" ")]
-        start, goal = asked.split("?")
+        goal, start = asked.removesuffix(">").split("?")
+        assert back.opening(state) == f"{edges}\n{start}?{goal}<"
         (path,) = paths(pairs, start, goal)
         assert len(path) == arm + 1
         assert path == [f"{node:02}" for node in route(state.star)]

@@ -1,13 +1,14 @@
 """Path-star graphs: arms of one length around a centre, and a path to the end of one of them (`proofs:kind=star`).
 
-The opening is the edges in random order, centre and goal; the actor writes the nodes of the path, the centre left out::
+The opening is the edges in random order, goal and centre; the actor writes the nodes of the path, the centre left out::
 
     12>31 07>40 12>22 31>07 22>05 05>63
-    12?40 31 07 40
+    40?12>31>07>40>
 
 The first node needs the whole arm to be seen ahead, every other one follows from its edge alone: learned by next
 symbols, the later steps leave nothing to learn the first from (Bachmann & Nagarajan, "The pitfalls of next-token
-prediction", ICML 2024). form=reversed writes from the goal back to the centre, where each step follows from one edge.
+prediction", ICML 2024). form=reversed writes from the goal back to the centre, "12?40<07<31<12<", where each step
+follows from one edge.
 """
 
 from __future__ import annotations
@@ -58,9 +59,8 @@ class Stars:
     """The world of path-star graphs; see the module's text."""
 
     levels = tuple(DEGREES)
-    alphabet = (*NODES, *"> ?\n|")
-    end = " "
-    width = 2
+    alphabet = (*NODES, *(node + arrow for arrow in "><" for node in NODES), *" ?\n|")
+    width = 1
     belief_end = "|"
     belief_width = 2
 
@@ -71,6 +71,7 @@ class Stars:
         if not 2 <= arm <= LONGEST_ARM:
             raise BadOption(f"proofs arm={arm}: give 2 to {LONGEST_ARM} edges")
         self.form, self.arm = form, arm
+        self.end = ">" if form == "plain" else "<"
         self.name = f"proofs-star-{form}{f'-arm{arm}' if arm != ARM else ''}-v1"
 
     def start(self, level: int, rng: np.random.Generator) -> State:
@@ -149,11 +150,11 @@ class Stars:
         return float(len(self.track(state)) - len(state.path)) if self.true(state) else inf
 
     def opening(self, state: State) -> str:
-        """Edges; where the path starts, and where it is to end."""
+        """Edges; where the path is to end, and where it starts."""
         star = state.star
         start, end = (star.centre, star.goal) if self.form == "plain" else (star.goal, star.centre)
         edges = " ".join(f"{NODES[a]}>{NODES[b]}" for a, b in star.edges)
-        return f"{edges}\n{NODES[start]}?{NODES[end]} "
+        return f"{edges}\n{NODES[end]}?{NODES[start]}{self.end}"
 
     def says(self, state: State) -> str:
         """Nothing."""
@@ -196,14 +197,11 @@ class Stars:
 
     def rules(self) -> str:
         """The rules in words."""
-        way = (
-            "from the first node to the second, along the arrows"
-            if self.form == "plain"
-            else "from the first node to the second, against the arrows"
-        )
+        way = "along" if self.form == "plain" else "against"
         return (
-            "The opening lists the arrows of a graph, 12>31 leads from 12 to 31, and then names two nodes, as 12?40."
-            f" Write the path {way}, a node at a time, the first left out."
+            "The first line lists the arrows of a graph: 12>31 leads from 12 to 31. The second line names two nodes, as"
+            f" 40?12{self.end}: where the path is to end, and where it starts. Go on with its nodes, {way} the arrows, a"
+            f" '{self.end}' after each."
         )
 
 
