@@ -200,8 +200,8 @@ class Stars:
         way = "along" if self.form == "plain" else "against"
         return (
             "The first line lists the arrows of a graph: 12>31 leads from 12 to 31. The second line names two nodes, as"
-            f" 40?12{self.end}: where the path is to end, and where it starts. Go on with its nodes, {way} the arrows, a"
-            f" '{self.end}' after each."
+            f" 40?12{self.end}: where the path is to end, and where it starts. Go on with its nodes, {way} the arrows,"
+            f" a '{self.end}' after each."
         )
 
 
