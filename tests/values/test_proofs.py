@@ -78,7 +78,7 @@ def test_theories_differ_and_either_atom_may_be_the_one() -> None:
 
 def read_opening(text: str) -> tuple[dict[str, tuple[set[str], str]], set[str], str]:
     """Rules by number, facts, the two atoms in question: from the text alone."""
-    first, second = text.removesuffix(".\n").split(".\n")
+    second, first = text.removesuffix(".\n").split(".\n")
     parts = (part[2:].split(">") for part in first.split(" "))
     rules = {part[:2]: ({*body}, head) for part, (body, head) in zip(first.split(" "), parts, strict=True)}
     facts, asked = second.split("?")
@@ -193,7 +193,7 @@ def test_the_path_is_the_only_one_there_is(arm: int) -> None:
         edges, asked = plain.opening(state).split("\n")
         pairs = [(edge[:2], edge[3:]) for edge in edges.split(" ")]
         goal, start = asked.removesuffix(">").split("?")
-        assert back.opening(state) == f"{edges}\n{start}?{goal}<"
+        assert back.opening(state) == f"{' '.join(f'{b}<{a}' for a, b in pairs)}\n{start}?{goal}<"
         (path,) = paths(pairs, start, goal)
         assert len(path) == arm + 1
         assert path == [f"{node:02}" for node in route(state.star)]

@@ -28,7 +28,7 @@ class Size(NamedTuple):
     steps: int  # of the shortest proof
 
 
-SIZES = {1: Size(8, 2, 8, 2), 2: Size(10, 3, 11, 3), 3: Size(12, 3, 14, 4), 4: Size(12, 3, 16, 5)}
+SIZES = {1: Size(7, 2, 6, 2), 2: Size(10, 3, 11, 3), 3: Size(12, 3, 14, 4), 4: Size(12, 3, 16, 5)}
 
 
 MOST_RULES = max(size.rules for size in SIZES.values())

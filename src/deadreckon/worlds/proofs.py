@@ -1,9 +1,9 @@
 """Horn-clause proofs, every step checkable, in four forms; and path-star graphs (`proofs:kind=star`, stars.py).
 
-The opening is the rules, the facts, and two atoms of which one follows; the actor proves it, an atom a step::
+The opening is the facts, two atoms of which one follows, and the rules; the actor proves it, an atom a step::
 
-    01ab>c 02c>d 03x>e.
     ab?de.
+    01ab>c 02c>d 03x>e.
     c                   <- form=chain
     01c                 <- form=cite: the rule, and what it gives
     by 01 / so c        <- form=select: first the rule, then what it gives, in two turns
@@ -202,10 +202,10 @@ class Proofs:
         return inf if lost else float(1 + turns * distances(theory)[after])
 
     def opening(self, state: State) -> str:
-        """Numbered rules; facts and the two atoms in question."""
+        """Facts and the two atoms in question; numbered rules."""
         theory = state.theory
         rules = " ".join(label + rule_text(rule) for label, rule in zip(LABELS, theory.rules, strict=False))
-        return f"{rules}.\n{atoms_text(theory.facts)}?{atoms_text(theory.asked)}.\n"
+        return f"{atoms_text(theory.facts)}?{atoms_text(theory.asked)}.\n{rules}.\n"
 
     def says(self, state: State) -> str:
         """In the form select, "by " before a rule and "so " before an atom."""
@@ -271,7 +271,7 @@ class Proofs:
         }[self.form]
         back = "" if self.form == "direct" else " <k takes everything back but your first k lines."
         return (
-            "The first line numbers rules: 01ab>c says that from a and b follows c. The second line lists the letters"
-            f" you have from the start and, after '?', two letters of which exactly one follows. {how} Use as few lines"
+            "The first line lists the letters you have from the start and, after '?', two letters of which exactly one"
+            f" follows. The second line numbers rules: 01ab>c says that from a and b follows c. {how} Use as few lines"
             f" as can be.{back}"
         )

@@ -7,8 +7,8 @@ The opening is the edges in random order, goal and centre; the actor writes the 
 
 The first node needs the whole arm to be seen ahead, every other one follows from its edge alone: learned by next
 symbols, the later steps leave nothing to learn the first from (Bachmann & Nagarajan, "The pitfalls of next-token
-prediction", ICML 2024). form=reversed writes from the goal back to the centre, "12?40<07<31<12<", where each step
-follows from one edge.
+prediction", ICML 2024). form=reversed tells edges from the other end, "31<12", and writes from the goal back to
+the centre, "12?40<07<31<12<", where each step follows from one edge.
 """
 
 from __future__ import annotations
@@ -153,7 +153,8 @@ class Stars:
         """Edges; where the path is to end, and where it starts."""
         star = state.star
         start, end = (star.centre, star.goal) if self.form == "plain" else (star.goal, star.centre)
-        edges = " ".join(f"{NODES[a]}>{NODES[b]}" for a, b in star.edges)
+        pairs = star.edges if self.form == "plain" else [(b, a) for a, b in star.edges]
+        edges = " ".join(f"{NODES[a]}{self.end}{NODES[b]}" for a, b in pairs)
         return f"{edges}\n{NODES[end]}?{NODES[start]}{self.end}"
 
     def says(self, state: State) -> str:
@@ -197,11 +198,11 @@ class Stars:
 
     def rules(self) -> str:
         """The rules in words."""
-        way = "along" if self.form == "plain" else "against"
+        arrow = "12>31, from 12 to 31" if self.form == "plain" else "31<12, from 31 to 12"
         return (
-            "The first line lists the arrows of a graph: 12>31 leads from 12 to 31. The second line names two nodes, as"
-            f" 40?12{self.end}: where the path is to end, and where it starts. Go on with its nodes, {way} the arrows,"
-            f" a '{self.end}' after each."
+            f"The first line lists the edges of a graph, as {arrow}. The second line names two nodes, as"
+            f" 40?12{self.end}: where the path is to end, and where it starts. Go on with its nodes, a '{self.end}' after"
+            " each."
         )
 
 
