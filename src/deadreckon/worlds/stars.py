@@ -201,8 +201,8 @@ class Stars:
         arrow = "12>31, from 12 to 31" if self.form == "plain" else "31<12, from 31 to 12"
         return (
             f"The first line lists the edges of a graph, as {arrow}. The second line names two nodes, as"
-            f" 40?12{self.end}: where the path is to end, and where it starts. Go on with its nodes, a '{self.end}' after"
-            " each."
+            f" 40?12{self.end}: where the path is to end, and where it starts. Go on with its nodes, a '{self.end}'"
+            " after each."
         )
 
 
