@@ -23,7 +23,6 @@ STEPS = 30
         "groups-clean",
         "machines-clean",
         "proofs-clean",
-        "proofs-star",
     ],
 )
 def test_thirty_steps_of_a_recipe_bring_the_loss_down(name: str) -> None:
