@@ -66,6 +66,8 @@ def test_planted_slips_are_read_and_returns_where_a_right_step_returns(world: st
     ("world", "level", "lines", "rule"),
     [
         ("flows", 2, 20, "accept"),
+        ("causal", 2, 12, "accept"),
+        ("causal:task=effect", 2, 6, "accept"),
         ("chess", 2, 8, "skip"),  # its slips are illegal
         ("chess:expert=stockfish,nodes=30,notation=san", 1, 6, "accept"),
     ],
@@ -83,6 +85,48 @@ def test_planted_slips_are_read_where_truth_is_undefined(world: str, level: int,
     share = (1 - h) ** lines
     assert abs(survival.value - share) < SE * math.sqrt(share * (1 - share) / ITEMS)
     assert math.isnan(INSTRUMENTS["recovery_rate"](arm).value)
+
+
+def test_planted_slips_of_experiments_are_read_and_never_recovered_from() -> None:
+    h, lines = 0.1, 9
+    spec = RollSpec("causal:task=experiment", 3, f"noisy-oracle:slip={h}", items=ITEMS, horizon=lines)
+    arm = read(compute(Bench.load(spec), range(ITEMS), batch=ITEMS))
+    on = track(h, 0.0, lines)
+    error, recovery, survival = (INSTRUMENTS[name](arm) for name in ("error_rate", "recovery_rate", "survival"))
+    assert abs(error.value - h) < SE * math.sqrt(h * (1 - h) / (ITEMS * on[:-1].sum()))
+    assert recovery.value == 0.0
+    assert abs(survival.value - on[-1]) < SE * math.sqrt(on[-1] * (1 - on[-1]) / ITEMS)
+
+
+@pytest.mark.parametrize("form", ["chain", "cite", "select"])
+def test_planted_slips_and_ways_back_of_proofs_are_read(form: str) -> None:
+    """A proof ends when it answers, so the steps at risk are counted."""
+    h, g, lines = 0.1, 0.3, 8 if form == "select" else 4
+    spec = RollSpec(f"proofs:form={form}", 3, f"noisy-oracle:slip={h},recover={g}", items=ITEMS, horizon=3 * lines)
+    bench = Bench.load(spec)
+    table = compute(bench, range(ITEMS), batch=ITEMS)
+    arm = read(table)
+    true = [bench.world.true(bench.world.restore(text)) for text in table["state"].to_list()]
+    for name, rate, trials in (("error_rate", h, true.count(True)), ("recovery_rate", g, true.count(False))):
+        assert abs(INSTRUMENTS[name](arm).value - rate) < SE * math.sqrt(rate * (1 - rate) / trials), name
+    curve = INSTRUMENTS["survival"](arm).curve
+    assert curve is not None
+    share = (1 - h) ** lines
+    assert abs(curve.value[curve.x.index(lines)] - share) < SE * math.sqrt(share * (1 - share) / ITEMS)
+
+
+def test_planted_slips_of_stars_are_read_and_lose_the_goal() -> None:
+    h, lines = 0.1, 4
+    spec = RollSpec("proofs:kind=star", 4, f"noisy-oracle:slip={h}", items=ITEMS, horizon=lines)
+    table = compute(Bench.load(spec), range(ITEMS), batch=ITEMS)
+    arm = read(table)
+    error, survival = INSTRUMENTS["step_error"](arm), INSTRUMENTS["survival"](arm)
+    share = (1 - h) ** lines
+    assert abs(error.value - h) < SE * math.sqrt(h * (1 - h) / (ITEMS * (1 - share) / h))
+    assert abs(survival.value - share) < SE * math.sqrt(share * (1 - share) / ITEMS)
+    stops = table.filter(table["stop"].is_not_null())
+    assert {*stops.filter(stops["event"] == "slip")["stop"]} == {"lost"}
+    assert {*stops.filter(stops["event"] == "illegal")["stop"]} == {"broken"}
 
 
 @pytest.mark.parametrize(

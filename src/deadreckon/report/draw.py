@@ -11,6 +11,7 @@ from typing import Any
 
 from deadreckon.errors import DeadreckonError
 from deadreckon.report.draw_arithmetic import ARITHMETIC
+from deadreckon.report.draw_causal import EFFECTS, EXPERIMENTS, ROWS
 from deadreckon.report.draw_chess import CHESS
 from deadreckon.report.draw_facts import FACTS, TOLD
 from deadreckon.report.draw_flows import FLOWS
@@ -20,6 +21,7 @@ from deadreckon.report.draw_machines import MACHINES, STACKS
 from deadreckon.report.draw_maps import MAPS
 from deadreckon.report.draw_markov import MARKOV
 from deadreckon.report.draw_othello import OTHELLO
+from deadreckon.report.draw_proofs import PROOFS, STARS
 from deadreckon.report.draw_retrieval import RETRIEVAL
 from deadreckon.report.draw_sums import SUMS
 from deadreckon.report.draw_text import TEXT
@@ -28,8 +30,12 @@ from deadreckon.report.text import readable
 from deadreckon.studies.study import Replay
 from deadreckon.worlds import (
     arithmetic,
+    causal,
     chess_position,
+    derivations,
     dictionary,
+    effects,
+    experiments,
     fact_state,
     flows,
     grammar,
@@ -41,6 +47,7 @@ from deadreckon.worlds import (
     markov,
     position,
     stacks,
+    stars,
     text,
     told,
 )
@@ -50,6 +57,9 @@ ARTISTS: Mapping[type, Artist[Any]] = {
     chess_position.State: CHESS,
     dictionary.State: RETRIEVAL,
     fact_state.State: FACTS,
+    causal.State: ROWS,
+    effects.State: EFFECTS,
+    experiments.State: EXPERIMENTS,
     flows.State: FLOWS,
     grammar.State: GRAMMAR,
     groups.State: GROUPS,
@@ -61,6 +71,8 @@ ARTISTS: Mapping[type, Artist[Any]] = {
     position.Position: OTHELLO,
     markov.State: MARKOV,
     text.State: TEXT,
+    derivations.State: PROOFS,
+    stars.State: STARS,
 }
 
 

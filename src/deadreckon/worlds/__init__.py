@@ -19,6 +19,7 @@ BUILT_IN = {
     "arithmetic": "deadreckon.worlds.arithmetic:Arithmetic.from_options",
     "chess": "deadreckon.worlds.chess:Chess.from_options",
     "facts": "deadreckon.worlds.facts:from_options",
+    "causal": "deadreckon.worlds.causal:from_options",
     "flows": "deadreckon.worlds.flows:Flows.from_options",
     "grammar": "deadreckon.worlds.grammar:Grammar.from_options",
     "groups": "deadreckon.worlds.groups:Groups.from_options",
@@ -27,6 +28,7 @@ BUILT_IN = {
     "markov": "deadreckon.worlds.markov:Markov.from_options",
     "othello": "deadreckon.worlds.othello:Othello.from_options",
     "retrieval_sums": "deadreckon.worlds.retrieval_sums:RetrievalSums.from_options",
+    "proofs": "deadreckon.worlds.proofs:from_options",
     "sums": "deadreckon.worlds.sums:Sums.from_options",
     "text": "deadreckon.worlds.text:Text.from_options",
 }
@@ -34,6 +36,7 @@ EXACT = {  # what is exact in a world of ours, for lists
     "arithmetic": "every line, as it follows from what is written and as it truly is; where each error comes from",
     "chess": "the position, every legal move, why any other is none; Stockfish's move at a fixed number of nodes",
     "facts": "truth of every statement, frequencies, copies, monofact rate, what a corpus lets anyone know",
+    "causal": "laws of seeing and doing, whether do() follows from what is told, the best experiments and their use",
     "flows": "law of the next cell (logistic r = 4: exact, else counted), measure, support, Lyapunov exponent ln 2",
     "grammar": "law and entropy of the next word, over all derivations; every slip in brackets, agreement, holders",
     "groups": "state and right element of every turn, in S5 and in a commutative twin",
@@ -42,6 +45,7 @@ EXACT = {  # what is exact in a world of ours, for lists
     "markov": "the next symbol's law, entropy and divergence rates, stationary law",
     "othello": "the board, every legal move, uniform law over them",
     "retrieval_sums": "every total, as it is carried on and as it truly is; retrieval told from addition",
+    "proofs": "shortest proofs from any lines, which lines are proved and by which rule; the one path of a star",
     "sums": "every total, as it is carried on and as it truly is",
     "text": "nothing (plain text has no oracle): entropy and repetition of own text alone",
 }
