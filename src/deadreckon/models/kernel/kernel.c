@@ -405,15 +405,12 @@ static void remember(const model *m, const row *at, int layer, float *qkv, word 
     }
 }
 
-/* Scores of PANEL positions against a query: `words` products each. */
-INLINE void scores(const word *q, const word *keys, int words, vec *x, vec *y) {
-    vec x0 = {0}, x1 = {0}, y0 = {0}, y1 = {0};
-    const word *next = keys + LANES * words;
-    for (int i = 0; i < words; i += 2) {
+/* Scores of LANES positions against a query: `words` products each. */
+INLINE vec scores(const word *q, const word *keys, int words) {
+    vec x0 = {0}, x1 = {0};
+    for (int i = 0; i < words; i += 2)
         x0 = dot(x0, q[i], load(keys + i * LANES)), x1 = dot(x1, q[i + 1], load(keys + (i + 1) * LANES));
-        y0 = dot(y0, q[i], load(next + i * LANES)), y1 = dot(y1, q[i + 1], load(next + (i + 1) * LANES));
-    }
-    *x = x0 + x1, *y = y0 + y1;
+    return x0 + x1;
 }
 
 /* `vectors` vectors of a head's values, mixed by `steps` words of weights. */
@@ -435,18 +432,16 @@ INLINE void attend_heads(int some, desk *d, const word *q, const word *keys, con
     float scale[HEADS];
     for (int i = 0; i < LANES; i++) place[i] = (float)(i - n);
     UNROLL for (int g = 0; g < some; g++) top[g] = all(-INFINITY), total[g] = (vec){0};
-    for (int p = 0; p < n; p += PANEL) UNROLL for (int g = 0; g < some; g++) {
-        scores(q + g * words, keys + g * on + p * words, words, &x, &y);
-        if (p + PANEL > n) {
-            x = choose((bits)(place + (float)p < 0), x, all(-INFINITY));
-            y = choose((bits)(place + (float)(p + LANES) < 0), y, all(-INFINITY));
-        }
-        store(d->score[g] + p, x), store(d->score[g] + p + LANES, y);
-        top[g] = larger(top[g], larger(x, y));
+    for (int p = 0; p < n; p += LANES) UNROLL for (int g = 0; g < some; g++) {
+        x = scores(q + g * words, keys + g * on + p * words, words);
+        if (p + LANES > n) x = choose((bits)(place + (float)p < 0), x, all(-INFINITY));
+        store(d->score[g] + p, x);
+        top[g] = larger(top[g], x);
     }
     UNROLL for (int g = 0; g < some; g++) top[g] = all(largest(top[g]));
     for (int p = 0; p < n; p += PANEL) UNROLL for (int g = 0; g < some; g++) {
-        x = exponential(load(d->score[g] + p) - top[g]), y = exponential(load(d->score[g] + p + LANES) - top[g]);
+        x = exponential(load(d->score[g] + p) - top[g]), y = (vec){0};
+        if (p + LANES < n) y = exponential(load(d->score[g] + p + LANES) - top[g]);
         total[g] += x + y;
         store_words(d->weight[g] + p / PAIR, x, y);
     }
