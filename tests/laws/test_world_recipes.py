@@ -27,6 +27,7 @@ STEPS = 30
         "grammar-clean",
         "groups-clean",
         "machines-clean",
+        "markov-clean",
         "proofs-clean",
         "retrieval_sums-clean",
         "text-clean",
