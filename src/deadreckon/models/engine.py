@@ -7,7 +7,8 @@ treats all its rows alike is a property of the kernels: tests/laws/test_decode.p
 
 Same function as `deadreckon.models.gpt.GPT` (agreement within 1e-4 on logits), arranged for the CPU: matrices as
 (in, out), rotary pairs made neighbours so that a rotation is one complex product, RMS norms from `vector_norm`,
-attention as plain `bmm` and, at one query a row, `embedding_bag` (the fused CPU kernel is several times slower).
+attention as plain `bmm` over pages of the cache and, at one query a row, `embedding_bag` (the fused CPU kernel is several
+times slower). A page holds `FINE` positions of all rows, so that what a launch looks at is read without gaps.
 """
 
 from __future__ import annotations
@@ -49,20 +50,20 @@ def rms(x: Tensor, eps: Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One block's matrices, (in, out), and its cache, (rows * heads, span, head) and flat."""
+    """One block's matrices, (in, out), and its cache by pages of `FINE` positions, each of all rows, and flat."""
 
     qkv: Tensor
     gain: Tensor  # (2 * heads, 1): of q, 1 / sqrt(head) included, then ones for k
     out: Tensor
     up: Tensor
     down: Tensor
-    keys: Tensor
+    keys: Tensor  # (pages, rows * heads, FINE, head): a page is read as one stream of memory
     values: Tensor
-    flat_keys: Tensor
+    flat_keys: Tensor  # (pages * rows * heads * FINE, head)
     flat_values: Tensor
 
 
-def as_layer(block: Block, config: GPTConfig, rows: int, span: int) -> Layer:
+def as_layer(block: Block, config: GPTConfig, rows: int, pages: int) -> Layer:
     """The block with the halves of q and k interleaved: (x[i], x[i + head/2]) become neighbours."""
     width, heads, head = config.width, config.heads, config.head
     pairs = torch.arange(head).view(2, head // 2).T.reshape(-1)
@@ -70,12 +71,13 @@ def as_layer(block: Block, config: GPTConfig, rows: int, span: int) -> Layer:
     qkv[:2] = qkv[:2][:, :, pairs]
     gain = block.attn.gain.detach().float() / math.sqrt(head)
     matrices = (block.attn.out, block.mlp.up, block.mlp.down)
-    flat = [torch.from_numpy(np.zeros((rows * heads * span, head), np.float32)) for _ in range(2)]  # untouched pages
+    size = (pages * rows * heads * FINE, head)
+    flat = [torch.from_numpy(np.zeros(size, np.float32)) for _ in range(2)]  # memory nobody has touched costs nothing
     return Layer(
         qkv.view(3 * width, width).T.contiguous(),
         torch.cat([gain, torch.ones(heads)])[:, None],
         *(m.weight.detach().float().T.contiguous() for m in matrices),
-        *(cache.view(rows * heads, span, head) for cache in flat),
+        *(cache.view(pages, rows * heads, FINE, head) for cache in flat),
         *flat,
     )
 
@@ -99,10 +101,17 @@ class Places:
     views: list[View]
 
 
+def look(layer: Layer, q: Tensor, view: View) -> Tensor:
+    """The weights of the values: q (R * heads, N, head) -> (R * heads, N, end)."""
+    scores = torch.cat([torch.bmm(q, page.mT) for page in layer.keys[: view.end // FINE]], dim=-1)
+    return scores.add_(view.mask).softmax(-1)
+
+
 def mix(layer: Layer, weights: Tensor, view: View) -> Tensor:
     """The values, weighted: (R * heads, N, end) -> (R * heads, N, head)."""
     if view.bags is None:
-        return torch.bmm(weights, layer.values[:, : view.end])
+        parts = zip(torch.split(weights, FINE, dim=-1), layer.values, strict=False)
+        return torch.stack([torch.bmm(part, page) for part, page in parts]).sum(0)
     at, begins = view.bags  # one query a row: a sum of cache rows, which this kernel fetches ahead of their use
     found = torch.embedding_bag(layer.flat_values, at, begins, mode=0, per_sample_weights=weights.view(-1))
     return found[0][:, None]
@@ -115,13 +124,14 @@ class Engine:
         """Copies the weights as float32; the cache takes at most 8 * rows * layers * span * width bytes."""
         config = network.config
         self.config, self.rows = config, rows
-        self.span = int(bucket(np.array(config.context))) + 1  # the last place takes what nobody reads
-        self.layers = [as_layer(b, config, rows, self.span) for b in network.blocks if isinstance(b, Block)]
+        self.reach = int(bucket(np.array(config.context)))
+        self.span = self.reach + FINE  # the last page takes what nobody reads
+        self.layers = [as_layer(b, config, rows, self.span // FINE) for b in network.blocks if isinstance(b, Block)]
         cos, sin = rope_table(GPTConfig(config.vocab, self.span, config.layers, config.width, config.head))
         self.turn = torch.complex(cos, sin)[:, None]
         self.embed = norm(network.embed.weight.detach().float())
         self.head = network.head.weight.detach().float().T.contiguous()
-        self.first = (torch.arange(rows * config.heads) * self.span).view(rows, 1, config.heads)
+        self.first = (torch.arange(rows * config.heads) * FINE).view(rows, 1, config.heads)
         self.eps = torch.tensor([EPS])
         self.bags: dict[int, tuple[Tensor, Tensor]] = {}
 
@@ -148,7 +158,7 @@ class Engine:
 
     def _places(self, start: Ints, n: int, real: Bools) -> Places:
         at = torch.from_numpy(np.minimum(start[:, None] + np.arange(n), self.span - 1))  # (R, N)
-        ends = np.minimum(bucket(start + n), self.span - 1)
+        ends = np.minimum(bucket(start + n), self.reach)
         heads, views = self.config.heads, []
         for end in np.unique(ends[real]).tolist():
             unseen = torch.arange(end) > at[:, :, None]  # (R, N, end)
@@ -156,12 +166,16 @@ class Engine:
             uses = torch.from_numpy(ends == end)[:, None].expand(self.rows, heads).reshape(-1, 1, 1)
             mask = mask[:, None].expand(-1, heads, -1, -1).reshape(-1, n, end)
             views.append(View(end, mask, uses, self._bags(end) if n == 1 else None))
-        return Places(self.turn[at.reshape(-1)], (self.first + at[:, :, None]).reshape(-1), views)
+        return Places(self.turn[at.reshape(-1)], (self.first + self._row(at)[:, :, None]).reshape(-1), views)
+
+    def _row(self, at: Tensor) -> Tensor:
+        """The flat cache's row of these positions in the first row's first head."""
+        return at // FINE * (self.rows * self.config.heads * FINE) + at % FINE
 
     def _bags(self, end: int) -> tuple[Tensor, Tensor]:
         if end not in self.bags:
             first = self.first.view(-1, 1)
-            at = (first + torch.arange(end)).reshape(-1)
+            at = (first + self._row(torch.arange(end))).reshape(-1)
             self.bags[end] = at.int(), (torch.arange(len(first)) * end).int()
         return self.bags[end]
 
@@ -179,8 +193,7 @@ class Engine:
             q = q.view(rows, -1, heads, head).transpose(1, 2)
         q, mixed = q.reshape(rows * heads, -1, head), None
         for view in places.views:
-            weights = torch.baddbmm(view.mask, q, layer.keys[:, : view.end].mT).softmax(-1)
-            found = mix(layer, weights, view)
+            found = mix(layer, look(layer, q, view), view)
             mixed = found if mixed is None else torch.where(view.uses, found, mixed)
         assert mixed is not None
         if count > rows:
