@@ -7,8 +7,8 @@ treats all its rows alike is a property of the kernels: tests/laws/test_decode.p
 
 Same function as `deadreckon.models.gpt.GPT` (agreement within 1e-4 on logits), arranged for the CPU: matrices as
 (in, out), rotary pairs made neighbours so that a rotation is one complex product, RMS norms from `vector_norm`,
-attention as plain `bmm` over pages of the cache and, at one query a row, `embedding_bag` (the fused CPU kernel is several
-times slower). A page holds `FINE` positions of all rows, so that what a launch looks at is read without gaps.
+attention as plain `bmm` over pages of the cache and, at one query a row, `embedding_bag` (the fused CPU kernel is
+several times slower). A page holds `FINE` positions of all rows, so that what a launch looks at is read without gaps.
 """
 
 from __future__ import annotations
