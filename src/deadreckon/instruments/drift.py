@@ -49,7 +49,7 @@ def _kl(arm: Arm, quantity: str, column: str, *, forced: bool) -> Reading:
     y = arm.per_step(np.nan_to_num(values), rows, arm.steps_at())
     x = arm.per_step(np.ones(len(rows)), rows, arm.steps_at())
     estimate = ratio(y.sum(axis=1), x.sum(axis=1))
-    mean, influence = _step_means(y, x)
+    mean, influence = step_means(y, x)
     present = (x > 0).sum(axis=0)
     ends = log_intervals(mean, variance(influence, present), effective(y))
     points = curve("step", np.arange(1.0, len(mean) + 1), mean, ends, present)
@@ -58,7 +58,7 @@ def _kl(arm: Arm, quantity: str, column: str, *, forced: bool) -> Reading:
     return measure.reading(arm, estimate.value, log_interval(estimate, y.sum(axis=1)), reason, points)
 
 
-def _step_means(y: Floats, x: Floats) -> tuple[Floats, Floats]:
+def step_means(y: Floats, x: Floats) -> tuple[Floats, Floats]:
     """Means by step (n,) and their influence (C, n)."""
     total = x.sum(axis=0)
     safe = np.where(total > 0, total, np.nan)
@@ -131,7 +131,7 @@ def _accumulated(arm: Arm, *, forced: bool) -> _Sum:
     rows = arm.own & ~np.isnan(values)
     y = arm.per_step(np.nan_to_num(values), rows, arm.steps_at())
     x = arm.per_step(np.ones(len(rows)), rows, arm.steps_at())
-    mean, _ = _step_means(y, x)
+    mean, _ = step_means(y, x)
     total, rest = np.cumsum(mean), x.sum(axis=0) - x
     left = np.cumsum(np.where(rest > 0, (y.sum(axis=0) - y) / np.where(rest > 0, rest, 1.0), 0.0), axis=1)
     positive = (left > 0) & (total > 0)

@@ -15,6 +15,7 @@ import polars as pl
 from deadreckon.contracts import Event, OnError, Reading, Stop, nan
 from deadreckon.errors import NotEstimable
 from deadreckon.instruments.arm import Arm, Bools, Measure, aligned, curve, read
+from deadreckon.instruments.drift import step_means
 from deadreckon.instruments.stats import (
     Estimate,
     Floats,
@@ -64,19 +65,11 @@ def _entropy(arm: Arm, quantity: str, *, forced: bool) -> Reading:
     except NotEstimable as why:
         return measure.missing(arm, str(why))
     estimate = ratio(y.sum(axis=1), x.sum(axis=1))
-    mean, influence = _by_step(y, x)
+    mean, influence = step_means(y, x)
     present = (x > 0).sum(axis=0)
     ends = log_intervals(mean, variance(influence, present), present)
     points = curve("step", np.arange(1.0, len(mean) + 1), mean, ends, present)
     return measure.reading(arm, estimate.value, log_interval(estimate), "", points)
-
-
-def _by_step(y: Floats, x: Floats) -> tuple[Floats, Floats]:
-    """Means by step (n,) and their influence (C, n)."""
-    total = x.sum(axis=0)
-    safe = np.where(total > 0, total, np.nan)
-    mean = y.sum(axis=0) / safe
-    return mean, np.nan_to_num((y - mean * x) / safe)
 
 
 def entropy_free_running(arm: Arm) -> Reading:
@@ -128,7 +121,7 @@ def entropy_drift(free: Arm, forced: Arm) -> Reading:
     a, b = ratio(y.sum(axis=1), x.sum(axis=1)), ratio(v.sum(axis=1), w.sum(axis=1))
     one, other = aligned(free, forced, a.influence, b.influence)
     estimate = Estimate(a.value - b.value, one - other, min(a.clusters, b.clusters))
-    (first, first_u), (second, second_u) = _by_step(y, x), _by_step(v, w)
+    (first, first_u), (second, second_u) = step_means(y, x), step_means(v, w)
     one, other = aligned(free, forced, first_u, second_u)
     present = np.minimum((x > 0).sum(axis=0), (w > 0).sum(axis=0))
     ends = mean_intervals(first - second, variance(one - other, present), present)
@@ -152,7 +145,7 @@ def repetition(arm: Arm) -> Reading:
     x, y = (arm.per_step(values.astype(float), ends, arm.steps_at()) for values in (ends, again))
     total = ratio(y.sum(axis=1), x.sum(axis=1))
     low, high = proportion_interval(total.value, total.variance, total.clusters, float(ends.sum()), total.clusters)
-    mean, influence = _by_step(y, x)
+    mean, influence = step_means(y, x)
     present = (x > 0).sum(axis=0)
     each = proportion_interval(mean, variance(influence, present), present, x.sum(axis=0), present)
     points = curve("step", np.arange(1.0, len(mean) + 1), mean, each, present)

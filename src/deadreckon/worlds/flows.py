@@ -26,6 +26,7 @@ from deadreckon.specs import between, known_only, one_of, read_option
 from deadreckon.worlds.flow_maps import MAPS, lyapunov
 from deadreckon.worlds.flow_table import GRIDS, Table, cell_texts, table_of
 from deadreckon.worlds.markov_law import Law, Vector, entropy_rate
+from deadreckon.worlds.tabled import Tabled
 
 LENGTH, LONGEST = 64, 1_000_000
 SYSTEMS = {
@@ -43,7 +44,7 @@ class State(NamedTuple):
     steps: int
 
 
-class Flows:
+class Flows(Tabled):
     """The world of chaotic systems; see the module's text."""
 
     levels = (1, 2, 3)
@@ -213,15 +214,6 @@ class Flows:
     def _batch_table(self, rows: Rows) -> Table:
         return self._table(int(rows[0, 0]) if len(rows) else 1)
 
-    def code(self, action: str) -> int:
-        """Its place among the cells of the highest level."""
-        return self._codes[action]
-
-    def batch_done(self, rows: Rows) -> NDArray[np.bool_]:
-        """`done` of each row."""
-        done: NDArray[np.bool_] = rows[:, 2] >= self.length
-        return done
-
     def batch_true(self, rows: Rows) -> NDArray[np.int8]:
         """`true` of each row."""
         support = self._batch_table(rows).support
@@ -230,25 +222,6 @@ class Flows:
     def batch_distance(self, rows: Rows) -> NDArray[np.float64]:
         """`distance` of each row."""
         return np.where(self.batch_true(rows) < 0, nan, self.length - rows[:, 2])
-
-    def batch_fixes(self, rows: Rows) -> NDArray[np.bool_]:
-        """`fixes` of each row: never."""
-        return np.zeros(len(rows), np.bool_)
-
-    def batch_policy(self, rows: Rows) -> tuple[Codes, NDArray[np.float64]]:
-        """`policy` of each row."""
-        table = self._batch_table(rows)
-        return table.policy_codes[rows[:, 1]], table.policy_p[rows[:, 1]]
-
-    def batch_wrong(self, rows: Rows) -> Codes:
-        """`wrong` of each row."""
-        wrong = self._batch_table(rows).wrong_codes[rows[:, 1]]
-        wrong[self.batch_done(rows)] = -1
-        return wrong
-
-    def batch_mend(self, rows: Rows) -> Codes:
-        """`mend` of each row: none."""
-        return np.full(len(rows), -1, np.int64)
 
     def batch_allows(self, rows: Rows, codes: Codes) -> NDArray[np.bool_]:
         """`allows` of each row and its code."""
@@ -263,7 +236,3 @@ class Flows:
         """`show` of each row."""
         texts = self._batch_table(rows).texts
         return [f"{level} {texts[cell]} {steps}" for level, cell, steps in rows.tolist()]
-
-    def batch_write(self, codes: Codes) -> list[str]:
-        """`write` of each code."""
-        return [self._written[code] for code in codes.tolist()]

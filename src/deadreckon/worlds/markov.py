@@ -29,6 +29,7 @@ from deadreckon.errors import BadOption, BadText, IllegalAction
 from deadreckon.specs import between, known_only, one_of, read_option
 from deadreckon.worlds.markov_law import Law, Vector
 from deadreckon.worlds.markov_table import BACK, KINDS, LENGTH, SYMBOLS, Table, letters_of, table_of
+from deadreckon.worlds.tabled import Tabled
 
 
 class State(NamedTuple):
@@ -39,7 +40,7 @@ class State(NamedTuple):
     steps: int
 
 
-class Markov:
+class Markov(Tabled):
     """The Markov world; see the module's text."""
 
     levels = tuple(SYMBOLS)
@@ -229,15 +230,6 @@ class Markov:
     def _batch_table(self, rows: Rows) -> Table:
         return self._tables[int(rows[0, 0]) if len(rows) else 1]
 
-    def code(self, action: str) -> int:
-        """Its place among the letters of the highest level."""
-        return self._codes[action]
-
-    def batch_done(self, rows: Rows) -> NDArray[np.bool_]:
-        """`done` of each row."""
-        done: NDArray[np.bool_] = rows[:, 2] >= self.length
-        return done
-
     def batch_true(self, rows: Rows) -> NDArray[np.int8]:
         """`true` of each row."""
         if self.kind == "full":
@@ -250,25 +242,6 @@ class Markov:
             return np.full(len(rows), nan)
         lost = (self.kind == "absorbing") & (self.batch_true(rows) == 0)
         return np.where(lost, np.inf, self.length - rows[:, 2])
-
-    def batch_fixes(self, rows: Rows) -> NDArray[np.bool_]:
-        """`fixes` of each row: never."""
-        return np.zeros(len(rows), np.bool_)
-
-    def batch_policy(self, rows: Rows) -> tuple[Codes, NDArray[np.float64]]:
-        """`policy` of each row."""
-        table = self._batch_table(rows)
-        return table.policy_codes[rows[:, 1]], table.policy_p[rows[:, 1]]
-
-    def batch_wrong(self, rows: Rows) -> Codes:
-        """`wrong` of each row."""
-        wrong = self._batch_table(rows).wrong_codes[rows[:, 1]]
-        wrong[self.batch_done(rows)] = -1
-        return wrong
-
-    def batch_mend(self, rows: Rows) -> Codes:
-        """`mend` of each row: none."""
-        return np.full(len(rows), -1, np.int64)
 
     def batch_allows(self, rows: Rows, codes: Codes) -> NDArray[np.bool_]:
         """`allows` of each row and its code."""
@@ -289,7 +262,3 @@ class Markov:
         """`show` of each row."""
         contexts = self._batch_table(rows).contexts
         return [f"{level} {contexts[i]} {steps}" for level, i, steps in rows.tolist()]
-
-    def batch_write(self, codes: Codes) -> list[str]:
-        """`write` of each code."""
-        return [self._written[code] for code in codes.tolist()]
