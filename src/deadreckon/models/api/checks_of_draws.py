@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 from deadreckon.models.api.contract import Seen, fail, judged, no, ok, unknown
 from deadreckon.models.api.probe import Probe, entropy, heated, log_likelihood, mass, nucleus
@@ -37,20 +38,28 @@ def greedy(probe: Probe) -> Seen:
 def seed(probe: Probe) -> Seen:
     """The same seed gives the same draw, for so many seeds that a server which ignores them would hardly do so.
 
-    Draws of two seeds agree with chance q, told by the pairs of six; n = log(LUCK) / log(q) seeds are asked twice.
+    Draws of two seeds agree with chance q, told by all pairs drawn so far; log(LUCK) / log(q) seeds are asked twice.
     """
     if not probe.seeds:
         return no("seeds are refused")
-    texts = [sample.text for sample in probe.draws]
-    pairs = len(texts) * (len(texts) - 1) // 2
-    alike = sum(texts[i] == texts[j] for i in range(len(texts)) for j in range(i))
-    count = max(len(texts), math.ceil(math.log(LUCK) / math.log((alike + 1) / (pairs + 2))))
-    if alike == pairs or count > MOST_DRAWS:
-        return unknown("draws of different seeds are too much alike to tell by")
-    some = [probe.request(temperature=1.0, seed=probe.seed(i), logprobs=probe.few) for i in range(count)]
-    first, again = ([heard.samples[0].text for heard in probe.ask_all(some)] for _ in range(2))
+    first: list[str] = []
+    count = len(probe.draws)
+    while count > len(first):
+        first += _seeded(probe, range(len(first), count))
+        pairs = len(first) * (len(first) - 1) // 2
+        alike = sum(n * (n - 1) // 2 for n in Counter(first).values())
+        count = max(count, math.ceil(math.log(LUCK) / math.log((alike + 1) / (pairs + 2))))
+        if alike == pairs or count > MOST_DRAWS:
+            return unknown("draws of different seeds are too much alike to tell by")
+    again = _seeded(probe, range(count))
     differ = sum(text != before for text, before in zip(again, first, strict=True))
     return judged(not differ, "", f"{differ} of {count} seeds give another draw when they are asked again")
+
+
+def _seeded(probe: Probe, places: range) -> list[str]:
+    """A draw with each of these seeds."""
+    some = [probe.request(temperature=1.0, seed=probe.seed(i), logprobs=probe.few) for i in places]
+    return [heard.samples[0].text for heard in probe.ask_all(some)]
 
 
 def several(probe: Probe) -> Seen:
