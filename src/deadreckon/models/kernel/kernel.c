@@ -479,8 +479,11 @@ static void pass(const model *m, desk *d, int n, int wanted) {
         for (int r = 0; r < n; r++) norm_words(d->a[r], d->x[r], width);
         product_store(d->a[0], n, w, 3 * width, words, d->qkv[0], QKV_STRIDE);
         w += 3 * width * words;
-        for (int r = 0; r < n; r++) remember(m, &d->rows[r], layer, d->qkv[r], d->a[r]);
-        for (int r = 0; r < n; r++) attend(m, d, &d->rows[r], layer, d->a[r]);
+        remember(m, &d->rows[0], layer, d->qkv[0], d->a[0]);
+        for (int r = 0; r < n; r++) {
+            if (r + 1 < n) remember(m, &d->rows[r + 1], layer, d->qkv[r + 1], d->a[r + 1]);
+            attend(m, d, &d->rows[r], layer, d->a[r]);
+        }
         product_add(d->a[0], n, w, width, words, d->x[0]);
         w += width * words;
         for (int r = 0; r < n; r++) norm_words(d->a[r], d->x[r], width);
