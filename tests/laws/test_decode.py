@@ -8,6 +8,7 @@ import torch
 
 from deadreckon.contracts import Ask, Key, Reply
 from deadreckon.errors import BadText
+from deadreckon.models import engine
 from deadreckon.models.decode import GPTModel, GPTSession
 from deadreckon.models.gpt import GPT, GPTConfig
 from deadreckon.models.tokens import BEGIN, Tokenizer
@@ -20,6 +21,14 @@ SHAPES = {
     "128 wide": GPTConfig(16, 96, 5, 128, 32),
     "128 wide, heads of 64": GPTConfig(16, 96, 2, 128, 64),
 }
+
+
+@pytest.fixture(params=["onednn", "blas"])
+def products(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both of the engine's ways to multiply, whichever it takes here."""
+    if request.param == "onednn" and not engine.has_onednn():
+        pytest.skip("this build of torch is without oneDNN")
+    monkeypatch.setattr(engine, "ONEDNN", request.param == "onednn")
 
 
 def make_model(config: GPTConfig = SHAPES["64 wide"], rows: int = 64) -> GPTModel:
@@ -58,6 +67,7 @@ def play(session: GPTSession, who: list[int], steps: int = 4) -> dict[int, list[
     return seen
 
 
+@pytest.mark.usefixtures("products")
 @pytest.mark.parametrize("shape", SHAPES)
 def test_bits_do_not_depend_on_batch_order_or_slot(shape: str) -> None:
     model = make_model(SHAPES[shape])
@@ -79,6 +89,7 @@ def test_bits_do_not_depend_on_the_threads_set_outside() -> None:
     assert found[0] == found[1]
 
 
+@pytest.mark.usefixtures("products")
 @pytest.mark.parametrize("shape", SHAPES)
 def test_logits_agree_with_the_network_read_in_one_go(shape: str) -> None:
     model = make_model(SHAPES[shape])

@@ -20,7 +20,7 @@ import torch
 from deadreckon.contracts import Ask, Reply, Scorer, nan
 from deadreckon.errors import BadText
 from deadreckon.models.draws import F32, F64, Bools, Ints, Written, reply, score, write
-from deadreckon.models.engine import Engine
+from deadreckon.models.engine import ONEDNN, Engine
 from deadreckon.models.gpt import GPT
 from deadreckon.models.tokens import BEGIN, Tokenizer
 
@@ -67,6 +67,7 @@ class GPTModel(Scorer):
             "weights": weights,
             "engine": f"torch-fp32-exact-r{rows}",
             "dtype": "float32",
+            "products": "onednn" if ONEDNN else "blas",
             "torch": torch.__version__,
             "numpy": np.__version__,
             "cpu": cpu_class(),

@@ -5,10 +5,11 @@ are (rows, symbols a row, context bucket); the last two are functions of the row
 changes. So no row's bits depend on its neighbours, on its number, or on how many rows are real. That a launch
 treats all its rows alike is a property of the kernels: tests/laws/test_decode.py holds it on the machine at hand.
 
-Same function as `deadreckon.models.gpt.GPT` (agreement within 1e-4 on logits), arranged for the CPU: matrices as
-(in, out), rotary pairs made neighbours so that a rotation is one complex product, RMS norms from `vector_norm`,
-attention as plain `bmm` over pages of the cache and, at one query a row, `embedding_bag` (the fused CPU kernel is
-several times slower). A page holds `FINE` positions of all rows, so that what a launch looks at is read without gaps.
+Same function as `deadreckon.models.gpt.GPT` (agreement within 1e-4 on logits), arranged for the CPU: products by oneDNN
+where torch has it (BLAS, which torch calls for float32, uses half the vectors of some CPUs), rotary pairs made
+neighbours so that a rotation is one complex product, RMS norms from `vector_norm`, attention as plain `bmm` over pages
+of the cache and, at one query a row, `embedding_bag` (the fused CPU kernel is several times slower). A page holds
+`FINE` positions of all rows, so that what a launch looks at is read without gaps.
 """
 
 from __future__ import annotations
@@ -37,6 +38,34 @@ def bucket(context: Ints) -> Ints:
     return -(-context // size) * size
 
 
+def has_onednn() -> bool:
+    """Whether this build of torch brings oneDNN, and the product of it that the engine calls."""
+    found: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return found and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+
+
+ONEDNN = has_onednn()
+
+
+def laid_out(weight: Tensor) -> Tensor:
+    """A matrix (out, in) as `times` reads it."""
+    weight = weight.detach().float()
+    return weight.contiguous() if ONEDNN else weight.T.contiguous()
+
+
+def times(x: Tensor, weight: Tensor) -> Tensor:
+    """x (n, in), a matrix as it is laid out -> (n, out)."""
+    if ONEDNN:
+        found: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")
+        return found
+    return torch.mm(x, weight)
+
+
+def add_times(total: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+    """total + times(x, weight)."""
+    return times(x, weight).add_(total) if ONEDNN else torch.addmm(total, x, weight)
+
+
 def scale(x: Tensor, eps: Tensor) -> Tensor:
     """1 / sqrt(mean(x^2) + eps) along the last axis, which is kept; eps holds `EPS`, of shape (1,)."""
     size = torch.linalg.vector_norm(x, 2, -1, keepdim=True)
@@ -50,7 +79,7 @@ def rms(x: Tensor, eps: Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One block's matrices, (in, out), and its cache by pages of `FINE` positions, each of all rows, and flat."""
+    """One block's matrices, laid out, and its cache by pages of `FINE` positions, each of all rows, and flat."""
 
     qkv: Tensor
     gain: Tensor  # (2 * heads, 1): of q, 1 / sqrt(head) included, then ones for k
@@ -74,9 +103,9 @@ def as_layer(block: Block, config: GPTConfig, rows: int, pages: int) -> Layer:
     size = (pages * rows * heads * FINE, head)
     flat = [torch.from_numpy(np.zeros(size, np.float32)) for _ in range(2)]  # memory nobody has touched costs nothing
     return Layer(
-        qkv.view(3 * width, width).T.contiguous(),
+        laid_out(qkv.view(3 * width, width)),
         torch.cat([gain, torch.ones(heads)])[:, None],
-        *(m.weight.detach().float().T.contiguous() for m in matrices),
+        *(laid_out(m.weight) for m in matrices),
         *(cache.view(pages, rows * heads, FINE, head) for cache in flat),
         *flat,
     )
@@ -130,7 +159,7 @@ class Engine:
         cos, sin = rope_table(GPTConfig(config.vocab, self.span, config.layers, config.width, config.head))
         self.turn = torch.complex(cos, sin)[:, None]
         self.embed = norm(network.embed.weight.detach().float())
-        self.head = network.head.weight.detach().float().T.contiguous()
+        self.head = laid_out(network.head.weight)
         self.first = (torch.arange(rows * config.heads) * FINE).view(rows, 1, config.heads)
         self.eps = torch.tensor([EPS])
         self.bags: dict[int, tuple[Tensor, Tensor]] = {}
@@ -146,12 +175,12 @@ class Engine:
         places = self._places(start, n, real)
         x = self.embed.index_select(0, torch.from_numpy(tokens.reshape(-1)))
         for layer in self.layers:
-            x = torch.addmm(x, self._attend(layer, x, places), layer.out)
-            up = torch.mm(rms(x, self.eps), layer.up).relu_()
-            x = torch.addmm(x, up.square_(), layer.down)
+            x = add_times(x, self._attend(layer, x, places), layer.out)
+            up = times(rms(x, self.eps), layer.up).relu_()
+            x = add_times(x, up.square_(), layer.down)
         if n > 1:
             x = x.view(self.rows, n, -1)[torch.arange(self.rows), torch.from_numpy(last)]
-        logits = torch.mm(rms(x, self.eps), self.head)
+        logits = times(rms(x, self.eps), self.head)
         logits[:, BEGIN] = -math.inf
         found: Logits = logits.numpy()
         return found
@@ -183,7 +212,7 @@ class Engine:
         """Write this layer's keys and values, and mix the values: x (R * N, width) -> (R * N, width)."""
         rows, heads, head = self.rows, self.config.heads, self.config.head
         count, width = x.shape
-        qkv = torch.mm(rms(x, self.eps), layer.qkv)
+        qkv = times(rms(x, self.eps), layer.qkv)
         qk = qkv[:, : 2 * width].view(count, 2 * heads, head)
         pairs = torch.view_as_complex((qk * (scale(qk, self.eps) * layer.gain)).view(count, 2 * heads, head // 2, 2))
         layer.flat_keys.index_copy_(0, places.write, torch.view_as_real(pairs[:, heads:] * places.turn).view(-1, head))
