@@ -1,11 +1,12 @@
 """How fast is the C kernel, against transformers' `generate`, CTranslate2 and this machine's matmul peak?
 
-    python benchmarks/kernel.py [--runs 5] [--size 1M ...] [--out kernel.json]
+    python benchmarks/kernel.py [--runs 5] [--size 1M ...] [--threads 2] [--out kernel.json]
 
-Everything writes one context from one begin symbol at temperature 1, on one thread, with models of the same sizes
-(deadreckon.bench.SIZES; theirs are GPT-2s of as many blocks, heads and widths). Peers run at their best batch, found by
-a first sweep, and at batch 1. Runs are interleaved; printed are medians per CPU second and ratios run by run. A peer
-that is not installed is left out. Figures, and the machine they come from: docs/fast-lane.md.
+Everything writes one context from one begin symbol at temperature 1, with models of the same sizes
+(deadreckon.bench.SIZES; theirs are GPT-2s of as many blocks, heads and widths). Seconds are CPU seconds of one thread; of
+several threads they are seconds on the wall, at the best batch alone, and the engine torch, which has one thread, is left
+out. Peers run at their best batch, found by a first sweep, and at batch 1. Runs are interleaved; printed are medians per
+second and ratios run by run. A peer that is not installed is left out. Figures, and the machine they come from: docs/fast-lane.md.
 
 Needs the extra `bench`: pip install -c constraints.txt 'deadreckon[torch,bench]'
 """
@@ -46,7 +47,7 @@ def gpt2(config: GPTConfig) -> torch.nn.Module:
     return GPT2LMHeadModel(sizes).eval()
 
 
-def transformers_peer(config: GPTConfig, dtype: torch.dtype) -> Peer:
+def transformers_peer(config: GPTConfig, dtype: torch.dtype, threads: int) -> Peer:
     model, steps = gpt2(config).to(dtype), config.context - 1
 
     def run(batch: int) -> float:
@@ -57,18 +58,23 @@ def transformers_peer(config: GPTConfig, dtype: torch.dtype) -> Peer:
             out = model.generate(ids, attention_mask=mask, do_sample=True, top_k=0, max_new_tokens=steps)
             assert out.shape == (batch, config.context)
 
-        return bench.timed(batch * steps, work)
+        torch.set_num_threads(threads)
+        found = bench.timed(batch * steps, work, threads)
+        torch.set_num_threads(1)
+        return found
 
     return run
 
 
-def ctranslate2_peer(config: GPTConfig, folder: Path, compute: str) -> Peer:
+def ctranslate2_peer(config: GPTConfig, folder: Path, compute: str, threads: int) -> Peer:
     import ctranslate2
 
     steps = config.context - 1
     if not (folder / "model.bin").exists():
         convert(config, folder)
-    generator = ctranslate2.Generator(str(folder), device="cpu", compute_type=compute, intra_threads=1, inter_threads=1)
+    generator = ctranslate2.Generator(
+        str(folder), device="cpu", compute_type=compute, intra_threads=threads, inter_threads=1
+    )
 
     def run(batch: int) -> float:
         def work() -> None:
@@ -82,7 +88,7 @@ def ctranslate2_peer(config: GPTConfig, folder: Path, compute: str) -> Peer:
             )
             assert all(len(one.sequences_ids[0]) == steps for one in found)
 
-        return bench.timed(batch * steps, work)
+        return bench.timed(batch * steps, work, threads)
 
     return run
 
@@ -128,31 +134,32 @@ def convert(config: GPTConfig, folder: Path) -> None:
     assert ctranslate2.contains_model(str(folder))
 
 
-def peers(config: GPTConfig, folder: Path) -> dict[str, Peer]:
+def peers(config: GPTConfig, folder: Path, threads: int) -> dict[str, Peer]:
     found: dict[str, Peer] = {}
     if find_spec("transformers"):
-        found["transformers fp32"] = transformers_peer(config, torch.float32)
-        found["transformers bf16"] = transformers_peer(config, torch.bfloat16)
+        found["transformers fp32"] = transformers_peer(config, torch.float32, threads)
+        found["transformers bf16"] = transformers_peer(config, torch.bfloat16, threads)
     if find_spec("ctranslate2"):
-        found |= {f"ctranslate2 {name}": ctranslate2_peer(config, folder, name) for name in ("float32", "int8")}
+        for name in ("float32", "int8"):
+            found[f"ctranslate2 {name}"] = ctranslate2_peer(config, folder, name, threads)
     return found
 
 
-def measure(size: str, runs: int, folder: Path) -> dict[str, dict[str, float]]:
+def measure(size: str, runs: int, folder: Path, threads: int) -> dict[str, dict[str, float]]:
     """Speeds, shares of the peak, and ratios to every peer, at the best batch and at batch 1."""
-    made = bench.runs_of(size)
-    for name, peer in peers(bench.SIZES[size], folder).items():
+    made = bench.runs_of(size, threads)
+    for name, peer in peers(bench.SIZES[size], folder, threads).items():
         swept = {batch: max(peer(batch) for _ in range(2)) for batch in BATCHES}
         best = max(swept, key=swept.__getitem__)
         print(f"{size} {name}: best batch {best}", flush=True)
         dtype = "bfloat16" if name.endswith("bf16") else "float32"
         made[f"{size} {name}"] = (lambda peer=peer, best=best: peer(best), dtype)
-        if name == "transformers fp32":
+        if name == "transformers fp32" and threads == 1:
             made[f"{size} {name}, batch 1"] = (lambda peer=peer: peer(1), "float32")
     rounds = [{name: run() for name, (run, _) in made.items()} for _ in range(runs)]
     found = {}
     for one in bench.figures_of(size, made, rounds):
-        ours = {"symbols_per_cpu_second": round(one.symbols_per_second), "share_of_matmul_peak": one.share_of_peak}
+        ours = {"symbols_per_second": round(one.symbols_per_second), "share_of_matmul_peak": one.share_of_peak}
         batch1 = one.name.endswith("batch 1")
         rivals = [name for name in made if not name.startswith("peak") and name.endswith("batch 1") == batch1]
         ratios = {name: median(row[one.name] / row[name] for row in rounds) for name in rivals if name != one.name}
@@ -166,15 +173,18 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--runs", type=int, default=5)
     options.add_argument("--size", choices=tuple(bench.SIZES), nargs="+", default=list(bench.SIZES))
+    options.add_argument("--threads", type=int, default=1)
     options.add_argument("--out", type=Path)
     args = options.parse_args()
     torch.set_num_threads(1)
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         for i, size in enumerate(args.size):
-            found |= measure(size, args.runs, Path(folder) / str(i))
+            found |= measure(size, args.runs, Path(folder) / str(i), args.threads)
     if args.out:
-        args.out.write_text(json.dumps({"machine": bench.machine(), "figures": found}, indent=1) + "\n")
+        args.out.write_text(
+            json.dumps({"machine": bench.machine(), "threads": args.threads, "figures": found}, indent=1) + "\n"
+        )
 
 
 if __name__ == "__main__":

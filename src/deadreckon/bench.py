@@ -59,17 +59,18 @@ def weights(config: GPTConfig, seed: int = 0) -> dict[str, F32]:
     }
 
 
-def timed(symbols: int, work: Callable[[], object]) -> float:
-    """Symbols per CPU second of this work."""
-    began = time.process_time()
+def timed(symbols: int, work: Callable[[], object], threads: int = 1) -> float:
+    """Symbols per CPU second of this work; on several threads, per second on the wall."""
+    clock = time.process_time if threads == 1 else time.perf_counter
+    began = clock()
     work()
-    return symbols / (time.process_time() - began)
+    return symbols / (clock() - began)
 
 
-def kernel_run(library: Library, config: GPTConfig, sequences: int, seconds: float = 0.15) -> Run:
+def kernel_run(library: Library, config: GPTConfig, sequences: int, seconds: float = 0.15, threads: int = 1) -> Run:
     """Free running from the begin symbol to the end of the context, over and over for about so long a run."""
     tokens = Tokenizer([chr(0x4E00 + i) for i in range(config.vocab - 1)])
-    works = Works(Network(library, config, weights(config)), tokens, Layout(rows=sequences))
+    works = Works(Network(library, config, weights(config)), tokens, Layout(rows=sequences, threads=threads))
     memory, kind = works.memory(), works.kind(())
 
     def once() -> None:
@@ -79,13 +80,13 @@ def kernel_run(library: Library, config: GPTConfig, sequences: int, seconds: flo
         works.complete(memory, jobs)
 
     symbols = sequences * (config.context - 1)
-    times = max(1, round(seconds * timed(symbols, once) / symbols))
+    times = max(1, round(seconds * timed(symbols, once, threads) / symbols))
 
     def work() -> None:
         for _ in range(times):
             once()
 
-    return lambda: timed(times * symbols, work)
+    return lambda: timed(times * symbols, work, threads)
 
 
 def reference_run(config: GPTConfig, rows: int = REFERENCE_ROWS) -> Run:
@@ -99,12 +100,11 @@ def reference_run(config: GPTConfig, rows: int = REFERENCE_ROWS) -> Run:
     return lambda: timed(rows * (config.context - 1), lambda: model.session().complete(asks))
 
 
-def peak_runs() -> dict[str, Run]:
-    """Operations per CPU second of torch's product, (4096, 256) @ (256, 512), best of three; none without torch."""
+def peak_runs(threads: int = 1) -> dict[str, Run]:
+    """Operations per second of torch's product, (4096, 256) @ (256, 512), best of three; none without torch."""
     if find_spec("torch") is None:
         return {}
     torch, engine = import_module("torch"), import_module("deadreckon.models.engine")
-    torch.set_num_threads(1)
     count = 20 * 2 * 4096 * 256 * 512
     found: dict[str, Run] = {}
     for dtype in ("float32", "bfloat16"):
@@ -115,15 +115,17 @@ def peak_runs() -> dict[str, Run]:
             product, matrix = torch.mm, b.T.contiguous()
 
         def work(a: Any = a, b: Any = matrix, product: Any = product) -> None:
+            torch.set_num_threads(threads)
             for _ in range(20):
                 product(a, b)
+            torch.set_num_threads(1)
 
-        found[dtype] = partial(_best_of_three, count, work)
+        found[dtype] = partial(_best_of_three, count, work, threads)
     return found
 
 
-def _best_of_three(count: int, work: Callable[[], object]) -> float:
-    return max(timed(count, work) for _ in range(3))
+def _best_of_three(count: int, work: Callable[[], object], threads: int) -> float:
+    return max(timed(count, work, threads) for _ in range(3))
 
 
 def operations(config: GPTConfig) -> float:
@@ -143,18 +145,23 @@ def measure(sizes: Sequence[str] = tuple(SIZES), runs: int = 5) -> list[Figure]:
     return figures
 
 
-def runs_of(size: str) -> dict[str, tuple[Run, str]]:
-    """What is measured at this size, with its dtype: the matmul peak of each dtype, the reference, every build."""
-    config, made = SIZES[size], {f"peak {dtype}": (run, dtype) for dtype, run in peak_runs().items()}
-    if made:
+def runs_of(size: str, threads: int = 1) -> dict[str, tuple[Run, str]]:
+    """What is measured at this size, with its dtype: the matmul peak of each dtype, the reference, every build.
+
+    The reference runs on one thread alone, as does batch 1.
+    """
+    config, made = SIZES[size], {f"peak {dtype}": (run, dtype) for dtype, run in peak_runs(threads).items()}
+    if made and threads == 1:
         made[f"{size} torch"] = (reference_run(config), "float32")
     for build in BUILDS:
         try:
             library = load(build)
         except CannotBuild:
             continue
-        made[f"{size} {build.name}"] = (kernel_run(library, config, BATCH * 64 // config.context), build.dtype)
-        made[f"{size} {build.name}, batch 1"] = (kernel_run(library, config, 1), build.dtype)
+        rows = BATCH * 64 // config.context
+        made[f"{size} {build.name}"] = (kernel_run(library, config, rows, threads=threads), build.dtype)
+        if threads == 1:
+            made[f"{size} {build.name}, batch 1"] = (kernel_run(library, config, 1), build.dtype)
     return made
 
 
