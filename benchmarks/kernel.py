@@ -3,10 +3,11 @@
     python benchmarks/kernel.py [--runs 5] [--size 1M ...] [--threads 2] [--out kernel.json]
 
 Everything writes one context from one begin symbol at temperature 1, with models of the same sizes
-(deadreckon.bench.SIZES; theirs are GPT-2s of as many blocks, heads and widths). Seconds are CPU seconds of one thread; of
-several threads they are seconds on the wall, at the best batch alone, and the engine torch, which has one thread, is left
-out. Peers run at their best batch, found by a first sweep, and at batch 1. Runs are interleaved; printed are medians per
-second and ratios run by run. A peer that is not installed is left out. Figures, and the machine they come from: docs/fast-lane.md.
+(deadreckon.bench.SIZES; theirs are GPT-2s of as many blocks, heads and widths). Seconds are CPU seconds of one thread;
+of several threads they are seconds on the wall, at the best batch alone, and the engine torch, which has one thread, is
+left out. Peers run at their best batch, found by a first sweep, and at batch 1. Runs are interleaved; printed are
+medians per second and ratios run by run. A peer that is not installed is left out. Figures, and the machine they come
+from: docs/fast-lane.md.
 
 Needs the extra `bench`: pip install -c constraints.txt 'deadreckon[torch,bench]'
 """
