@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from deadreckon.contracts import Ask, Key, Reply
-from deadreckon.errors import BadText
+from deadreckon.errors import BadText, BadWeights
 from deadreckon.models import engine
 from deadreckon.models.decode import GPTModel, GPTSession
 from deadreckon.models.gpt import GPT, GPTConfig
@@ -76,6 +76,23 @@ def test_bits_do_not_depend_on_batch_order_or_slot(shape: str) -> None:
     for who in (list(range(63, -1, -1)), [5], [63], [9, 50, 3, 20, 41, 5, 0]):
         part = play(model.session(), who)
         assert part == {i: whole[i] for i in who}
+
+
+def test_a_cache_that_is_used_again_changes_no_bit() -> None:
+    model = make_model()
+    first = play(model.session(), [3, 5])
+    play(model.session(), list(range(64)))
+    assert len(model.spare) == 1
+    assert play(model.session(), [5, 3]) == first
+
+
+def test_logits_that_are_not_finite_are_bad_weights_and_their_cache_is_not_used_again() -> None:
+    model = make_model()
+    with torch.no_grad():
+        model.network.head.weight.fill_(3e38)
+    with pytest.raises(BadWeights, match="not finite"):
+        model.session().complete([ask(0, "1+1=")])
+    assert not model.spare
 
 
 def test_bits_do_not_depend_on_the_threads_set_outside() -> None:

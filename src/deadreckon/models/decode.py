@@ -13,12 +13,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+from weakref import finalize
 
 import numpy as np
 import torch
 
 from deadreckon.contracts import Ask, Reply, Scorer, nan
-from deadreckon.errors import BadText
+from deadreckon.errors import BadText, BadWeights
 from deadreckon.models.draws import F32, F64, Bools, Ints, Written, reply, score, write
 from deadreckon.models.engine import ONEDNN, Engine
 from deadreckon.models.gpt import GPT
@@ -63,6 +64,7 @@ class GPTModel(Scorer):
     ):
         """`weights` is the SHA-256 of the weights, `seed` the training seed, `rows` the constant row count."""
         self.network, self.tokens, self.name, self.seed, self.capacity = network, tokens, name, seed, rows
+        self.spare: list[Launches] = []  # engines of sessions that have ended: a cache costs more to get than to use
         self.identity: Mapping[str, str] = {
             "weights": weights,
             "engine": f"torch-fp32-exact-r{rows}",
@@ -79,7 +81,7 @@ class GPTModel(Scorer):
         self.tokens.encode(text)
 
     def engine(self) -> Launches:
-        """Weights and cache of one session."""
+        """Weights and a cache for one session."""
         return Engine(self.network, self.capacity)
 
     def session(self) -> GPTSession:
@@ -95,6 +97,7 @@ class GPTSession:
         self.vocabulary, self.rows = model.tokens, model.capacity
         self.model = model
         self.engine: Launches | None = None
+        self.give_back: finalize[..., GPTSession]
         context, vocab = model.network.config.context, model.network.config.vocab
         self.context = context
         self.tokens: Ints = np.full((self.rows, context + 1), BEGIN, np.int64)
@@ -208,7 +211,9 @@ class GPTSession:
 
     def _launch(self, rows: Ints, size: int) -> None:
         """Read up to `size` symbols in each of these slots, in one launch of all slots."""
-        self.engine = self.engine or self.model.engine()
+        if self.engine is None:
+            self.engine = self.model.spare.pop() if self.model.spare else self.model.engine()
+            self.give_back = finalize(self, self.model.spare.append, self.engine)
         count = np.minimum(self.length[rows] - self.read[rows], size)
         real: Bools = np.zeros(self.rows, np.bool_)
         real[rows] = True
@@ -219,6 +224,9 @@ class GPTSession:
         last: Ints = np.zeros(self.rows, np.int64)
         last[rows] = count - 1
         logits = self.engine.launch(tokens, self.read, last, real)
+        if not np.isfinite(logits[rows, BEGIN + 1 :]).all():
+            self.give_back.detach()  # what is not finite stays in the cache
+            raise BadWeights("logits that are not finite: train or fetch the weights again")
         self.logits[rows] = logits[rows]
         self.read[rows] += count
 
