@@ -2,10 +2,10 @@
 
     python benchmarks/engines.py [--rollouts 50000] [--model sums-clean ...]
 
-For each model, in the world and at the level its card names: errors per step, share of rollouts without an error in
-the first ten steps, and share on the true track at step ten. One item is one rollout, and both engines see the same
-items and draws; the difference is printed in standard errors of two independent runs. What was found:
-docs/fast-lane.md.
+For each model, in the world and at the level its card names, with the scaffold its text was written for: errors per
+step, share of rollouts without an error in the first ten steps, and share on the true track at step ten. One item is
+one rollout, and both engines see the same items and draws; the difference is printed in standard errors of two
+independent runs. What was found: docs/fast-lane.md.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ MEASURES = {
 def spec_of(name: str, rollouts: int) -> RollSpec:
     told = read_card(shipped_files()[name].with_suffix(".json")).model_extra or {}
     world, level = told["worlds"][0], told["level"]
-    return RollSpec(world, level, f"shipped:{name}", items=rollouts, horizon=60, law=False)
+    scaffold = "monologue" if told["regime"] == "stated" else "plain"
+    return RollSpec(world, level, f"shipped:{name}", scaffold, items=rollouts, horizon=60, law=False)
 
 
 def by_item(spec: RollSpec, engine: str) -> Iterator[pl.DataFrame]:
