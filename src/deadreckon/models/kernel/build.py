@@ -35,8 +35,9 @@ class Build:
 _AVX2 = ("-mavx2", "-mfma")
 _AVX512 = (*_AVX2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512")
 _WIDE = frozenset(("avx2", "fma", "avx512f", "avx512bw", "avx512dq", "avx512vl"))
+_BF16 = ("-mavx512bf16", "-mavx512vnni", "-DBF16")
 BUILDS = (
-    Build("bf16", "bfloat16", _WIDE | {"avx512_bf16"}, (*_AVX512, "-mavx512bf16", "-DBF16")),
+    Build("bf16", "bfloat16", _WIDE | {"avx512_bf16", "avx512_vnni"}, (*_AVX512, *_BF16)),
     Build("fp32-avx512", "float32", _WIDE, _AVX512),
     Build("fp32-avx2", "float32", frozenset(("avx2", "fma")), _AVX2),
     Build("fp32-plain", "float32", frozenset(), ()),

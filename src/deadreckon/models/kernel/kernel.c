@@ -6,8 +6,11 @@
    Sequences go depth first: a few of them (a chunk) run to their end before the next begin, so that their keys and
    values stay in the processor's caches.
 
-   An *operand* of a product is held in 32-bit words: one float, or (with -DBF16) two neighbouring bf16 numbers, of
-   which one instruction multiplies and adds 16 pairs in float32. Residual stream, norms and softmax are float32;
+   An *operand* of a product is held in 32-bit words: one float, or (with -DBF16) two neighbouring 16-bit numbers, of
+   which one instruction multiplies and adds 16 pairs. These are bf16, added in float32, where nothing is known of their
+   size; where both operands have a norm that is known they are integers, added in 32 bits: 16-bit fixed point has 8
+   more bits than bf16. By Cauchy and Schwarz no sum of such products exceeds the product of the norms, FIXED squared,
+   in any order, so none overflows. Residual stream, norms and softmax are float32;
    laws, draws and log-probabilities float64. Nothing is allocated here: the caller brings all memory, and sizes()
    says how much. Every entry returns 0, or a code of FAULTS; nothing is written before all input is checked. */
 
@@ -41,9 +44,11 @@
 #include <immintrin.h>
 #define PAIR 2 /* numbers in a word */
 typedef uint32_t word;
+#define FIXED 32000.0f /* the norm of a row of integers, before they are rounded; below 2^15 */
 #else
 #define PAIR 1
 typedef float word;
+#define FIXED 1.0f
 #endif
 
 typedef float vec __attribute__((vector_size(4 * LANES)));
@@ -62,6 +67,7 @@ enum { GOES_ON, ENDS, LOOK, ENDS_WHOLE }; /* what a symbol does to a text: ENDS_
 typedef struct {
     int32_t vocab, context, layers, width, head, slots, kinds, chunk, steps, unused;
     const word *weights;  /* pack() */
+    const float *units;   /* (2 layers + 1,), pack(): what 1 is worth in the products of qkv and up, and of the head */
     const float *embed;   /* (vocab, width), normed */
     const float *gain;    /* (layers, heads), 1 / sqrt(head) included */
     const float *cosine;  /* (context, head / 2) */
@@ -190,18 +196,43 @@ INLINE vec dot(vec sum, word a, vec b) { /* sum + a[0] b[even] + a[1] b[odd] */
 INLINE void store_words(word *out, vec x, vec y) { /* 32 numbers as 16 words */
     *(loose *)out = (vec)_mm512_cvtne2ps_pbh((__m512)y, (__m512)x);
 }
+
+typedef bits total;
+
+INLINE total fixed_dot(total sum, word a, vec b) { /* the same in integers */
+    __asm__("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"((bits){0} + a), "v"(b)); /* gcc 12 spills around the intrinsic */
+    return sum;
+}
+
+INLINE vec worth(total sum, float unit) { return (vec)_mm512_cvtepi32_ps((__m512i)sum) * unit; }
+
+INLINE void store_fixed(word *out, vec x, vec y) { /* 32 numbers, rounded to integers, as 16 words */
+    _mm256_storeu_si256((__m256i *)out, _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32((__m512)x)));
+    _mm256_storeu_si256((__m256i *)(out + 8), _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32((__m512)y)));
+}
 #else
 INLINE vec dot(vec sum, word a, vec b) { return sum + a * b; }
+typedef vec total;
+INLINE total fixed_dot(total sum, word a, vec b) { return dot(sum, a, b); }
+INLINE vec worth(total sum, float unit) { return (void)unit, sum; }
 
 INLINE void store_words(word *out, vec x, vec y) {
     store(out, x);
     store(out + LANES, y);
 }
+
+INLINE void store_fixed(word *out, vec x, vec y) { store_words(out, x, y); }
 #endif
 
 INLINE void as_words(word *out, const float *x, int n) { /* n numbers, a multiple of PANEL */
     for (int i = 0; i < n; i += PANEL) store_words(out + i / PAIR, load(x + i), load(x + i + LANES));
 }
+
+INLINE void as_fixed(word *out, const float *x, int n, float scale) { /* the same times scale, as integers */
+    for (int i = 0; i < n; i += PANEL) store_fixed(out + i / PAIR, load(x + i) * scale, load(x + i + LANES) * scale);
+}
+
+INLINE float fixed(int n) { return PAIR > 1 ? FIXED / sqrtf((float)n) : 1; } /* brings n numbers of rms 1 to norm FIXED */
 
 INLINE vec exponential(vec x) { /* e^x for x < 88, to 2 units in the last place; 0 below -87 */
     bits tiny = (bits)(x < -87.0f);
@@ -245,39 +276,56 @@ static double logarithm(double x) { /* of a positive normal number, by 2 atanh((
 
 /* --- Products --------------------------------------------------------------------------------------------------- */
 
-/* Weights (n, k) as panels of PANEL columns: for each word of k, the words of the columns, 0 beyond n. */
-static word *pack_matrix(word *out, const float *w, int64_t n, int64_t k) {
+#ifdef BF16
+static word paired(const float *w, float scale) { /* two numbers: as integers with a scale, else in bf16 */
+    uint32_t pair[2];
+    if (scale > 0) return ((uint32_t)lrintf(w[0] * scale) & 0xffff) | (uint32_t)lrintf(w[1] * scale) << 16;
+    memcpy(pair, w, 8);
+    return rounded(pair[0]) | rounded(pair[1]) << 16;
+}
+#else
+static word paired(const float *w, float scale) { return (void)scale, *w; }
+#endif
+
+/* Weights (n, k) as panels of PANEL columns: for each word of k, the words of the columns, 0 beyond n. With a unit they
+   are integers, to be multiplied with rows of rms 1. */
+static word *pack_matrix(word *out, const float *w, int64_t n, int64_t k, float *unit) {
+    double most = 0;
+    for (int64_t c = 0; unit && c < n; c++) {
+        double norm = 0;
+        for (int64_t i = 0; i < k; i++) norm += (double)w[c * k + i] * w[c * k + i];
+        if (norm > most) most = norm;
+    }
+    float longest = most > 0 ? (float)sqrt(most) : 1;
+    if (unit) *unit = longest / (FIXED * fixed((int)k));
     for (int64_t first = 0; first < n; first += PANEL)
         for (int64_t i = 0; i < k; i += PAIR)
             for (int64_t c = first; c < first + PANEL; c++, out++) {
-#ifdef BF16
-                uint32_t pair[2] = {0, 0};
-                if (c < n) memcpy(pair, w + c * k + i, 8);
-                *out = rounded(pair[0]) | rounded(pair[1]) << 16;
-#else
-                *out = c < n ? w[c * k + i] : 0;
-#endif
+                *out = c < n ? paired(w + c * k + i, unit ? FIXED / longest : 0) : 0;
             }
     return out;
 }
 
 /* tensors: qkv, out, up, down of each layer, then the head; each (out, in) as in gpt.py. */
-int pack(const model *m, const float *const *tensors, word *out) {
+int pack(const model *m, const float *const *tensors, word *out, float *units) {
     if (bad_sizes(m)) return BAD_SIZES;
     int64_t w = m->width, n[4] = {3 * w, w, 4 * w, w}, k[4] = {w, w, w, 4 * w};
-    for (int64_t i = 0; i < 4 * (int64_t)m->layers; i++) out = pack_matrix(out, tensors[i], n[i % 4], k[i % 4]);
+    for (int64_t i = 0; i < 4 * (int64_t)m->layers; i++)
+        out = pack_matrix(out, tensors[i], n[i % 4], k[i % 4], i % 2 ? 0 : units++);
     word *end = out + padded_vocab(m) * w / PAIR;
-    out = pack_matrix(out, tensors[4 * m->layers], m->vocab, w);
+    out = pack_matrix(out, tensors[4 * m->layers], m->vocab, w, units);
     memset(out, 0, (size_t)(end - out) * sizeof(word));
     return OK;
 }
 
-enum { STORE, ADD, SQUARED_RELU }; /* what becomes of a product */
+enum { STORE, ADD, SQUARED_RELU }; /* what becomes of a product; all but ADD are of integers where those are in use */
 
 /* `rows` rows of `panels` panels: k words each from a (A_STRIDE apart) and b. */
-INLINE void tile(int rows, int panels, int kind, const word *a, const word *b, int k, void *out, int stride) {
-    vec acc[TILE][8];
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int c = 0; c < 2 * panels; c++) acc[r][c] = (vec){0};
+INLINE void tile(int rows, int panels, int kind, const word *a, const word *b, int k, float unit, void *out, int stride) {
+    vec acc[TILE][8];   /* of ADD */
+    total all[TILE][8]; /* of the others */
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int c = 0; c < 2 * panels; c++)
+        acc[r][c] = (vec){0}, all[r][c] = (total){0};
     for (int i = 0; i < k; i++) {
         vec column[8];
         UNROLL for (int p = 0; p < panels; p++) {
@@ -285,10 +333,14 @@ INLINE void tile(int rows, int panels, int kind, const word *a, const word *b, i
             column[2 * p] = load(at), column[2 * p + 1] = load(at + LANES);
         }
         UNROLL for (int r = 0; r < rows; r++) UNROLL for (int c = 0; c < 2 * panels; c++)
-            acc[r][c] = dot(acc[r][c], a[r * A_STRIDE + i], column[c]);
+            if (kind == ADD)
+                acc[r][c] = dot(acc[r][c], a[r * A_STRIDE + i], column[c]);
+            else
+                all[r][c] = fixed_dot(all[r][c], a[r * A_STRIDE + i], column[c]);
     }
     UNROLL for (int r = 0; r < rows; r++) UNROLL for (int p = 0; p < panels; p++) {
         vec x = acc[r][2 * p], y = acc[r][2 * p + 1];
+        if (kind != ADD) x = worth(all[r][2 * p], unit), y = worth(all[r][2 * p + 1], unit);
         if (kind == SQUARED_RELU) {
             x = (vec)((bits)x & (bits)(x > 0)), y = (vec)((bits)y & (bits)(y > 0));
             store_words((word *)out + (int64_t)r * stride + p * PANEL / PAIR, x * x, y * y);
@@ -301,22 +353,22 @@ INLINE void tile(int rows, int panels, int kind, const word *a, const word *b, i
 }
 
 #define TILE_OF(r) \
-    case r: tile(r, 1, kind, a, b, k, out, stride); break;
+    case r: tile(r, 1, kind, a, b, k, unit, out, stride); break;
 
 /* out (rows, n) = a (rows, k words) @ b, in tiles of nearly equal height; n a multiple of PANEL. */
-INLINE void product(int kind, const word *a, int rows, const word *b, int n, int k, void *out, int stride) {
-    int unit = kind == SQUARED_RELU ? PANEL / PAIR : PANEL, panels = n / PANEL, tiles = (rows + TILE - 1) / TILE;
+INLINE void product(int kind, const word *a, int rows, const word *b, int n, int k, float unit, void *out, int stride) {
+    int step = kind == SQUARED_RELU ? PANEL / PAIR : PANEL, panels = n / PANEL, tiles = (rows + TILE - 1) / TILE;
     if (rows == 1) {
         int p = 0;
         for (; p + 4 <= panels; p += 4)
-            tile(1, 4, kind, a, b + (int64_t)p * k * PANEL, k, (float *)out + p * unit, stride);
-        for (; p < panels; p++) tile(1, 1, kind, a, b + (int64_t)p * k * PANEL, k, (float *)out + p * unit, stride);
+            tile(1, 4, kind, a, b + (int64_t)p * k * PANEL, k, unit, (float *)out + p * step, stride);
+        for (; p < panels; p++) tile(1, 1, kind, a, b + (int64_t)p * k * PANEL, k, unit, (float *)out + p * step, stride);
         return;
     }
     const word *a0 = a;
     void *out0 = out;
     for (int p = 0; p < panels; p++, b += (int64_t)k * PANEL) {
-        a = a0, out = (float *)out0 + p * unit;
+        a = a0, out = (float *)out0 + p * step;
         for (int t = 0; t < tiles; t++) {
             int some = rows / tiles + (t < rows % tiles);
             switch (some) {
@@ -333,17 +385,18 @@ INLINE void product(int kind, const word *a, int rows, const word *b, int n, int
     }
 }
 
-__attribute__((noinline)) static void product_store(const word *a, int rows, const word *b, int n, int k, float *out,
-                                                    int stride) {
-    product(STORE, a, rows, b, n, k, out, stride);
+__attribute__((noinline)) static void product_store(const word *a, int rows, const word *b, int n, int k,
+                                                    float unit, float *out, int stride) {
+    product(STORE, a, rows, b, n, k, unit, out, stride);
 }
 
 __attribute__((noinline)) static void product_add(const word *a, int rows, const word *b, int n, int k, float *out) {
-    product(ADD, a, rows, b, n, k, out, X_STRIDE);
+    product(ADD, a, rows, b, n, k, 1, out, X_STRIDE);
 }
 
-__attribute__((noinline)) static void product_up(const word *a, int rows, const word *b, int n, int k, word *out) {
-    product(SQUARED_RELU, a, rows, b, n, k, out, A_STRIDE);
+__attribute__((noinline)) static void product_up(const word *a, int rows, const word *b, int n, int k, float unit,
+                                                 word *out) {
+    product(SQUARED_RELU, a, rows, b, n, k, unit, out, A_STRIDE);
 }
 
 /* --- One row ---------------------------------------------------------------------------------------------------- */
@@ -354,11 +407,7 @@ INLINE float inverse_rms(const float *x, int n) { /* n a multiple of 16 */
     return 1.0f / sqrtf(sum(squares) / (float)n + EPS);
 }
 
-static void norm_words(word *out, const float *x, int n) {
-    float scale = inverse_rms(x, n);
-    for (int i = 0; i < n; i += PANEL)
-        store_words(out + i / PAIR, load(x + i) * scale, load(x + i + LANES) * scale);
-}
+static void norm_words(word *out, const float *x, int n) { as_fixed(out, x, n, inverse_rms(x, n) * fixed(n)); }
 
 INLINE void turn(float *x, float scale, const float *cosine, const float *sine, int half) {
     int i = 0;
@@ -374,7 +423,7 @@ INLINE void turn(float *x, float scale, const float *cosine, const float *sine, 
     }
 }
 
-/* Norm and turn q and k, write k and v into the cache, leave q in `a`. Keys lie by blocks of LANES positions, each
+/* Norm and turn q and k, write k and v into the cache, leave q in `a`, without its gain if it is integers. Keys lie by blocks of LANES positions, each
    word of the head in LANES lanes; values by words of PAIR positions. */
 static void remember(const model *m, const row *at, int layer, float *qkv, word *a) {
     int width = m->width, head = m->head, half = head / 2, words = head / PAIR, p = at->position;
@@ -382,12 +431,12 @@ static void remember(const model *m, const row *at, int layer, float *qkv, word 
     const float *cosine = m->cosine + (int64_t)p * half, *sine = m->sine + (int64_t)p * half;
     word k[MAX_WIDTH];
     for (int h = 0; h < width / head; h++) {
-        float *q = qkv + h * head, *key = q + width;
-        turn(q, inverse_rms(q, head) * m->gain[layer * (width / head) + h], cosine, sine, half);
+        float *q = qkv + h * head, *key = q + width, gain = PAIR > 1 ? 1 : m->gain[layer * (width / head) + h];
+        turn(q, inverse_rms(q, head) * gain, cosine, sine, half);
         turn(key, inverse_rms(key, head), cosine, sine, half);
     }
-    as_words(a, qkv, width);
-    as_words(k, qkv + width, width);
+    as_fixed(a, qkv, width, fixed(head));
+    as_fixed(k, qkv + width, width, fixed(head));
     for (int h = 0; h < width / head; h++) {
         word *to = keys + (h * span(m) + p / LANES * LANES) * words + p % LANES;
         for (int i = 0; i < words; i++) to[i * LANES] = k[h * words + i];
@@ -406,11 +455,11 @@ static void remember(const model *m, const row *at, int layer, float *qkv, word 
 }
 
 /* Scores of LANES positions against a query: `words` products each. */
-INLINE vec scores(const word *q, const word *keys, int words) {
-    vec x0 = {0}, x1 = {0};
+INLINE vec scores(const word *q, const word *keys, int words, float unit) {
+    total x0 = {0}, x1 = {0};
     for (int i = 0; i < words; i += 2)
-        x0 = dot(x0, q[i], load(keys + i * LANES)), x1 = dot(x1, q[i + 1], load(keys + (i + 1) * LANES));
-    return x0 + x1;
+        x0 = fixed_dot(x0, q[i], load(keys + i * LANES)), x1 = fixed_dot(x1, q[i + 1], load(keys + (i + 1) * LANES));
+    return worth(x0, unit) + worth(x1, unit);
 }
 
 /* `vectors` vectors of a head's values, mixed by `steps` words of weights. */
@@ -424,16 +473,17 @@ INLINE void mix(int vectors, const word *weight, const word *v, int steps, int h
 }
 
 /* Attention of one row over its own past, n positions, in `some` heads at once: they wait for no sum of each other's.
-   on: words from a head's keys, or values, to the next one's. Each head's sums run in one order. */
-INLINE void attend_heads(int some, desk *d, const word *q, const word *keys, const word *values, int64_t on, int head,
-                         int n, float *mixed) {
+   on: words from a head's keys, or values, to the next one's; gain: of these heads. Each head's sums run in one order. */
+INLINE void attend_heads(int some, desk *d, const word *q, const word *keys, const word *values, const float *gain,
+                         int64_t on, int head, int n, float *mixed) {
     int words = head / PAIR, steps = (int)up_to((n + PAIR - 1) / PAIR, 4);
     vec x, y, total[HEADS], top[HEADS], place;
-    float scale[HEADS];
+    float scale[HEADS], unit[HEADS], one = 1 / (fixed(head) * fixed(head));
+    UNROLL for (int g = 0; g < some; g++) unit[g] = gain[g] * one;
     for (int i = 0; i < LANES; i++) place[i] = (float)(i - n);
     UNROLL for (int g = 0; g < some; g++) top[g] = all(-INFINITY), total[g] = (vec){0};
     for (int p = 0; p < n; p += LANES) UNROLL for (int g = 0; g < some; g++) {
-        x = scores(q + g * words, keys + g * on + p * words, words);
+        x = scores(q + g * words, keys + g * on + p * words, words, unit[g]);
         if (p + LANES > n) x = choose((bits)(place + (float)p < 0), x, all(-INFINITY));
         store(d->score[g] + p, x);
         top[g] = larger(top[g], x);
@@ -460,11 +510,12 @@ static void attend(const model *m, desk *d, const row *at, int layer, word *a) {
     int heads = m->width / m->head, head = m->head, n = at->position + 1, h = 0;
     int64_t words = head / PAIR, on = span(m) * words;
     const word *keys = m->cache + at->slot * slot_words(m) + 2 * layer * half_cache(m), *values = keys + half_cache(m);
+    const float *gain = m->gain + layer * heads;
     float mixed[MAX_WIDTH];
     for (; h + HEADS <= heads; h += HEADS)
-        attend_heads(HEADS, d, a + h * words, keys + h * on, values + h * on, on, head, n, mixed + h * head);
+        attend_heads(HEADS, d, a + h * words, keys + h * on, values + h * on, gain + h, on, head, n, mixed + h * head);
     for (; h < heads; h++)
-        attend_heads(1, d, a + h * words, keys + h * on, values + h * on, on, head, n, mixed + h * head);
+        attend_heads(1, d, a + h * words, keys + h * on, values + h * on, gain + h, on, head, n, mixed + h * head);
     as_words(a, mixed, m->width);
 }
 
@@ -477,7 +528,7 @@ static void pass(const model *m, desk *d, int n, int wanted) {
     for (int r = 0; r < n; r++) memcpy(d->x[r], m->embed + (int64_t)d->rows[r].symbol * width, 4 * (size_t)width);
     for (int layer = 0; layer < m->layers; layer++) {
         for (int r = 0; r < n; r++) norm_words(d->a[r], d->x[r], width);
-        product_store(d->a[0], n, w, 3 * width, words, d->qkv[0], QKV_STRIDE);
+        product_store(d->a[0], n, w, 3 * width, words, m->units[2 * layer], d->qkv[0], QKV_STRIDE);
         w += 3 * width * words;
         remember(m, &d->rows[0], layer, d->qkv[0], d->a[0]);
         for (int r = 0; r < n; r++) {
@@ -487,7 +538,7 @@ static void pass(const model *m, desk *d, int n, int wanted) {
         product_add(d->a[0], n, w, width, words, d->x[0]);
         w += width * words;
         for (int r = 0; r < n; r++) norm_words(d->a[r], d->x[r], width);
-        product_up(d->a[0], n, w, 4 * width, words, d->hidden[0]);
+        product_up(d->a[0], n, w, 4 * width, words, m->units[2 * layer + 1], d->hidden[0]);
         w += 4 * width * words;
         product_add(d->hidden[0], n, w, width, 4 * words, d->x[0]);
         w += 4 * width * words;
@@ -495,7 +546,7 @@ static void pass(const model *m, desk *d, int n, int wanted) {
     if (!wanted) return;
     for (int i = 0; i < wanted; i++) norm_words(d->a[i], d->x[d->wanted[i]], width);
     int vocab = (int)padded_vocab(m);
-    product_store(d->a[0], wanted, w, vocab, words, d->logits, vocab);
+    product_store(d->a[0], wanted, w, vocab, words, m->units[2 * m->layers], d->logits, vocab);
     for (int i = 0; i < wanted; i++) {
         float *z = d->logits + (int64_t)i * vocab;
         z[0] = -INFINITY; /* the begin symbol */

@@ -25,7 +25,20 @@ LIMIT, STOPPED, UNSURE = range(3)  # why a job ended
 
 _P = ctypes.c_void_p
 _INTS = ("vocab", "context", "layers", "width", "head", "slots", "kinds", "chunk", "steps", "unused")
-_POINTERS = ("weights", "embed", "gain", "cosine", "sine", "cache", "symbols", "ends", "stops", "trail", "trail_ends")
+_POINTERS = (
+    "weights",
+    "units",
+    "embed",
+    "gain",
+    "cosine",
+    "sine",
+    "cache",
+    "symbols",
+    "ends",
+    "stops",
+    "trail",
+    "trail_ends",
+)
 
 
 class CModel(ctypes.Structure):
@@ -102,7 +115,7 @@ class Library:
         self.build = build
         self._c, self.path = _opened(build, extra)
         self._c.sizes.argtypes = [_P, _P]
-        self._c.pack.argtypes = [_P, _P, _P]
+        self._c.pack.argtypes = [_P, _P, _P, _P]
         self._c.complete.argtypes = [_P, _P, ctypes.c_int64, _P]
         self._c.score.argtypes = [_P, _P, ctypes.c_int64, _P, _P, _P, _P]
         told = self.sizes(CModel(2, 1, 1, 32, 16, 0, 0, 1, 0, 0))
@@ -115,10 +128,10 @@ class Library:
         check(self._c.sizes(ctypes.byref(model), out.ctypes.data))
         return tuple(out.tolist())
 
-    def pack(self, model: CModel, tensors: list[F32], out: Array) -> None:
+    def pack(self, model: CModel, tensors: list[F32], out: Array, units: F32) -> None:
         """The matrices as the kernel reads them."""
         pointers = (_P * len(tensors))(*(tensor.ctypes.data for tensor in tensors))
-        check(self._c.pack(ctypes.byref(model), pointers, out.ctypes.data))
+        check(self._c.pack(ctypes.byref(model), pointers, out.ctypes.data, units.ctypes.data))
 
     def complete(self, model: CModel, jobs: Array, desk: Array) -> None:
         """Run these jobs, in place; other threads may run meanwhile."""
@@ -186,13 +199,14 @@ class Network:
         matrices = ("attn.qkv", "attn.out", "mlp.up", "mlp.down")
         names = [f"blocks.{i}.{name}.weight" for i in range(config.layers) for name in matrices]
         packed = [np.ascontiguousarray(tensors[name], np.float32) for name in (*names, "head.weight")]
-        library.pack(self.c_model(), packed, self._weights)
+        self._units = zeros("the units", (2 * config.layers + 1,), np.float32)
+        library.pack(self.c_model(), packed, self._weights, self._units)
 
     def c_model(self, **rest: int) -> CModel:
         """The kernel's own structure; `rest` fills what a session adds."""
         config = self.config
         sizes = {name: getattr(config, name) for name in _INTS[:5]}
-        own = {name: getattr(self, f"_{name}", None) for name in _POINTERS[:5]}
+        own = {name: getattr(self, f"_{name}", None) for name in _POINTERS[:6]}
         pointers = {name: array.ctypes.data for name, array in own.items() if array is not None}
         return CModel(**{**sizes, **pointers, "chunk": 1, **rest})
 
