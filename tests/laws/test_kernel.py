@@ -10,14 +10,17 @@ import torch
 
 from deadreckon.contracts import Ask, Key, Reply
 from deadreckon.errors import BadText
+from deadreckon.models import load_model
 from deadreckon.models.draws import Laws
 from deadreckon.models.gpt import GPT, GPTConfig
 from deadreckon.models.kernel.build import BUILDS, CannotBuild
 from deadreckon.models.kernel.library import Network, load
 from deadreckon.models.kernel.session import KernelSession
 from deadreckon.models.kernel.works import Layout, Works
+from deadreckon.models.ngram import transcript
 from deadreckon.models.tokens import BEGIN, Tokenizer
 from deadreckon.seeds import Purpose, blocks, hash64
+from deadreckon.worlds import load_world
 
 DIGITS = [*"0123456789+=", "\n", "12", "12\n"]
 SHAPES = {
@@ -27,7 +30,7 @@ SHAPES = {
     "128 wide, heads of 64": GPTConfig(16, 96, 2, 128, 64),
     "192 wide, heads of 48": GPTConfig(16, 96, 2, 192, 48),
 }
-TOLERANCE = {"bfloat16": 0.1, "float32": 1e-4}  # of a logit, in standard deviations of the logits
+TOLERANCE = {"bfloat16": 0.05, "float32": 1e-4}  # of a logit, in standard deviations of the logits
 
 
 def network(config: GPTConfig) -> GPT:
@@ -113,6 +116,29 @@ def test_logits_are_the_reference_network_s(build: int, shape: str) -> None:
         texts = [text + reply.texts[0] + "\n7+" for text, reply in zip(texts, replies, strict=True)]
     assert worst < tolerance
     assert worst > tolerance / 1000  # two computations, not one
+
+
+def test_bf16_moves_the_chance_of_an_error_by_nothing_that_shows() -> None:
+    """On the shipped weights that bf16 keys moved most: by 0.0005 of 0.009; with integers by 0.0001."""
+    try:
+        load(BUILDS[0])
+    except CannotBuild as why:
+        pytest.skip(f"{BUILDS[0].name}: {why}")
+    world, rng = load_world("sums:k=0"), np.random.default_rng(0)
+    texts = [transcript(world, 1, rng) for _ in range(200)]
+    openings = [text.index("\n") + 1 for text in texts]
+    asks = [
+        Ask(text[:n], Key(0, i, 0, 0), max_tokens=1) for i, (text, n) in enumerate(zip(texts, openings, strict=True))
+    ]
+    growing = [[text[n:end] for end in range(n, len(text) + 1)] for text, n in zip(texts, openings, strict=True)]
+    chances = {}
+    for engine in ("fp32", "bf16"):
+        session = load_model(f"shipped:sums-clean-s1,engine={engine}").session()
+        assert isinstance(session, KernelSession)
+        chances[engine] = np.exp(np.concatenate([np.diff(scores) for scores in session.score(asks, growing)]))
+    decided = chances["fp32"] > 0.3  # the one right symbol, not one of an entry that is drawn
+    shift = (chances["fp32"] - chances["bf16"])[decided]
+    assert abs(shift.mean()) < 2e-4, shift.mean()
 
 
 @pytest.mark.parametrize("shape", ["32 wide, one head", "96 wide", "128 wide, heads of 64"])
