@@ -94,9 +94,15 @@ def test_weights_of_another_shape_or_not_finite_are_refused() -> None:
 
 
 @needs_compiler
-def test_logits_that_overflow_are_bad_weights() -> None:
-    huge = tensors() | {"head.weight": np.full((5, 32), 3e38, np.float32) * np.sign(tensors()["head.weight"])}
-    works = Works(Network(load(PLAIN), CONFIG, huge), Tokenizer("abcd"), Layout(rows=2))
+@pytest.mark.parametrize("build", BUILDS, ids=lambda build: build.name)
+@pytest.mark.parametrize("name", ["attn.qkv", "attn.out", "mlp.up", "mlp.down", "head"])
+def test_numbers_that_overflow_are_bad_weights(name: str, build: builds.Build) -> None:
+    if missing(build):
+        pytest.skip(f"this CPU has no {missing(build)}")
+    full = "head.weight" if name == "head" else f"blocks.0.{name}.weight"
+    signs = np.sign(np.random.default_rng(0).normal(size=tensors()[full].shape))
+    network = Network(load(build), CONFIG, tensors() | {full: (3e38 * signs).astype(np.float32)})
+    works = Works(network, Tokenizer("abcd"), Layout(rows=2))
     with pytest.raises(BadWeights, match="not finite"):
         engines.KernelModel(works, name="x", weights="").session().complete([Ask("ab", Key(0, 1, 0, 0), max_tokens=3)])
 

@@ -290,13 +290,13 @@ static word paired(const float *w, float scale) { return (void)scale, *w; }
 /* Weights (n, k) as panels of PANEL columns: for each word of k, the words of the columns, 0 beyond n. With a unit they
    are integers, to be multiplied with rows of rms 1. */
 static word *pack_matrix(word *out, const float *w, int64_t n, int64_t k, float *unit) {
-    double most = 0;
+    double most = 1e-60;
     for (int64_t c = 0; unit && c < n; c++) {
         double norm = 0;
         for (int64_t i = 0; i < k; i++) norm += (double)w[c * k + i] * w[c * k + i];
         if (norm > most) most = norm;
     }
-    float longest = most > 0 ? (float)sqrt(most) : 1;
+    float longest = (float)sqrt(most);
     if (unit) *unit = longest / (FIXED * fixed((int)k));
     for (int64_t first = 0; first < n; first += PANEL)
         for (int64_t i = 0; i < k; i += PAIR)
@@ -423,8 +423,8 @@ INLINE void turn(float *x, float scale, const float *cosine, const float *sine, 
     }
 }
 
-/* Norm and turn q and k, write k and v into the cache, leave q in `a`, without its gain if it is integers. Keys lie by blocks of LANES positions, each
-   word of the head in LANES lanes; values by words of PAIR positions. */
+/* Norm and turn q and k, write k and v into the cache, leave q in `a`, without its gain if it is integers. Keys lie by
+   blocks of LANES positions, each word of the head in LANES lanes; values by words of PAIR positions. */
 static void remember(const model *m, const row *at, int layer, float *qkv, word *a) {
     int width = m->width, head = m->head, half = head / 2, words = head / PAIR, p = at->position;
     word *keys = m->cache + at->slot * slot_words(m) + 2 * layer * half_cache(m), *values = keys + half_cache(m);
@@ -521,8 +521,9 @@ static void attend(const model *m, desk *d, const row *at, int layer, word *a) {
 
 /* --- A pass ----------------------------------------------------------------------------------------------------- */
 
-/* Take n rows through the network; logits of the `wanted` rows, in order, into d->logits. */
-static void pass(const model *m, desk *d, int n, int wanted) {
+/* Take n rows through the network; logits of the `wanted` rows, in order, into d->logits. NOT_FINITE: a row is not, and
+   has left in its cache what is not to be read. */
+static int pass(const model *m, desk *d, int n, int wanted) {
     int width = m->width, words = width / PAIR;
     const word *w = m->weights;
     for (int r = 0; r < n; r++) memcpy(d->x[r], m->embed + (int64_t)d->rows[r].symbol * width, 4 * (size_t)width);
@@ -543,7 +544,9 @@ static void pass(const model *m, desk *d, int n, int wanted) {
         product_add(d->hidden[0], n, w, width, 4 * words, d->x[0]);
         w += 4 * width * words;
     }
-    if (!wanted) return;
+    for (int r = 0; r < n; r++)
+        if (!(inverse_rms(d->x[r], width) > 0)) return NOT_FINITE;
+    if (!wanted) return OK;
     for (int i = 0; i < wanted; i++) norm_words(d->a[i], d->x[d->wanted[i]], width);
     int vocab = (int)padded_vocab(m);
     product_store(d->a[0], wanted, w, vocab, words, m->units[2 * m->layers], d->logits, vocab);
@@ -552,6 +555,7 @@ static void pass(const model *m, desk *d, int n, int wanted) {
         z[0] = -INFINITY; /* the begin symbol */
         for (int j = m->vocab; j < vocab; j++) z[j] = -INFINITY;
     }
+    return OK;
 }
 
 /* --- Laws and draws --------------------------------------------------------------------------------------------- */
@@ -688,7 +692,7 @@ int complete(const model *m, job *jobs, int64_t n, desk *d) {
             for (int t = 0; t < d->taken[i]; t++) d->rows[rows++] = (row){j->slot, j->read + t, given[j->read + t]};
             if (d->taken[i] == left) d->wanted[wanted++] = rows - 1;
         }
-        pass(m, d, rows, wanted);
+        if (pass(m, d, rows, wanted)) return NOT_FINITE;
         int still = 0;
         const float *z = d->logits;
         for (int i = 0; i < live; i++) {
@@ -755,7 +759,7 @@ int score(const model *m, question *questions, int64_t n, const int32_t *symbols
             if (next < n) continue;
             return OK;
         }
-        pass(m, d, rows, rows);
+        if (pass(m, d, rows, rows)) return NOT_FINITE;
         const float *z = d->logits;
         for (int i = 0; i < live; i++) {
             question *q = &questions[d->active[i]];
