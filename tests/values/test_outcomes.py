@@ -17,7 +17,7 @@ from deadreckon.errors import BadOption, NotEstimable
 from deadreckon.instruments import INSTRUMENTS, OUTCOME_INSTRUMENTS, measure_outcomes, read
 from deadreckon.instruments.half_life import half_life
 from deadreckon.instruments.horizon_trend import at_the_front, horizon_doubling, horizon_trend
-from deadreckon.instruments.law_horizon import fitted_horizon, fitted_time_horizon
+from deadreckon.instruments.law_horizon import fitted_horizon, fitted_time_horizon, outcome_shape
 from deadreckon.instruments.lifetime_laws import ends_of_outcomes, ends_of_steps, fit_law
 from deadreckon.instruments.outcomes import Outcomes, outcomes_of, read_models, read_outcomes
 from deadreckon.instruments.passes import pass_at_k, pass_hat_k, pass_hat_k_gap
@@ -298,6 +298,18 @@ def test_a_law_in_length_agrees_with_a_direct_fit(law: str) -> None:
     assert fitted.c / fitted.shape == pytest.approx(peer[0], rel=1e-5)
     if law != "exponential":
         assert fitted.shape == pytest.approx(math.exp(peer[1]), rel=1e-5)
+
+
+@pytest.mark.parametrize(("law", "shape"), [("weibull", 0.6), ("weibull", 1.6), ("loglogistic", 1.0)])
+def test_the_bias_of_a_shape_is_what_leaving_items_out_says(law: str, shape: float) -> None:
+    table = planted_outcomes.by_law(Plan(500, 2), law, (30.0, shape), np.random.default_rng(1))  # type: ignore[arg-type]
+    ends = ends_of_outcomes(table)
+    fitted = fit_law(ends, law)  # type: ignore[arg-type]
+    without = [fit_law(ends.only(ends.cluster != i), law).shape for i in range(500)]  # type: ignore[arg-type]
+    assert fitted.bias == pytest.approx(499 * (np.mean(without) - fitted.shape), rel=0.1)
+    assert fitted.bias > 0.002
+    reading = outcome_shape(table, law)  # type: ignore[arg-type]
+    assert reading.value == pytest.approx(fitted.shape * math.exp(-fitted.bias / fitted.shape))
 
 
 def test_the_exponential_half_life_by_hand() -> None:

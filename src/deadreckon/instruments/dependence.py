@@ -14,6 +14,7 @@ import numpy as np
 from deadreckon.contracts import OnError, Reading, nan
 from deadreckon.errors import NotEstimable
 from deadreckon.instruments.arm import Arm, Bools, Ints, Measure
+from deadreckon.instruments.freedom import freedom
 from deadreckon.instruments.stats import DUST, Estimate, Floats, jackknife, log_interval, mean_intervals, ratio
 
 CONFOUNDED = "confounded: observational; an item or a moment that is hard makes both errors likely"
@@ -116,18 +117,9 @@ def _jackknifed(
 
 
 def _ends(estimate: Estimate) -> tuple[float, float]:
-    """Student's t with as many degrees of freedom as the variance of the influence is known by.
-
-        nu = 2 / (max(kappa - 3, 0) / C + 2 / (C - 1)),   kappa = C sum u^4 / (sum u^2)^2
-
-    A few items with many errors make the influence heavy-tailed, and its variance poorly known. Source: Satterthwaite,
-    Biometrics Bulletin 2 (1946), with the variance of a sample variance, Cramer, "Mathematical Methods of Statistics"
-    (1946), ch. 27.
-    """
-    c, square = estimate.clusters, float((estimate.influence**2).sum())
-    kurtosis = c * float((estimate.influence**4).sum()) / square**2 if square > 0 else 3.0
-    freedom = 2 / (max(kurtosis - 3, 0.0) / c + 2 / (c - 1))
-    low, high = mean_intervals(np.array(estimate.value), np.array(estimate.variance), np.array(freedom + 1))
+    """Student's t with as many degrees of freedom as the variance of the influence is known by (`freedom`)."""
+    known = freedom(estimate.influence, estimate.clusters) + 1
+    low, high = mean_intervals(np.array(estimate.value), np.array(estimate.variance), known)
     return float(low), float(high)
 
 

@@ -9,18 +9,18 @@ import numpy as np
 from deadreckon.contracts import OnError, Reading
 from deadreckon.errors import NotEstimable
 from deadreckon.instruments.arm import Arm, Ints, Measure, aligned, both, curve
+from deadreckon.instruments.freedom import freedom
 from deadreckon.instruments.stats import (
     Estimate,
     Floats,
     effective,
-    log_interval,
     log_intervals,
     mean_interval,
     ratio,
     variance,
 )
 
-MEAN = "mean over items, t on the log scale with the effective number of items"
+MEAN = "mean over items, t on the log scale with the degrees of freedom its variance is known by"
 
 
 def _column(arm: Arm, name: str, *, forced: bool) -> Floats:
@@ -51,11 +51,18 @@ def _kl(arm: Arm, quantity: str, column: str, *, forced: bool) -> Reading:
     estimate = ratio(y.sum(axis=1), x.sum(axis=1))
     mean, influence = step_means(y, x)
     present = (x > 0).sum(axis=0)
-    ends = log_intervals(mean, variance(influence, present), effective(y))
+    ends = log_intervals(mean, variance(influence, present), _known(y, influence, present))
     points = curve("step", np.arange(1.0, len(mean) + 1), mean, ends, present)
     missing = int((arm.own & np.isnan(values)).sum())
     reason = both(f"{missing} steps without a value" if missing else "")
-    return measure.reading(arm, estimate.value, log_interval(estimate, y.sum(axis=1)), reason, points)
+    whole = _known(y.sum(axis=1), estimate.influence, estimate.clusters)
+    low, high = log_intervals(np.array(estimate.value), np.array(estimate.variance), whole)
+    return measure.reading(arm, estimate.value, (float(low), float(high)), reason, points)
+
+
+def _known(load: Floats, influence: Floats, clusters: Floats | int) -> Floats:
+    """One more than the degrees of freedom: the fewer of Kish's and Satterthwaite's, for few items with large loads."""
+    return np.minimum(effective(load), freedom(influence, clusters) + 1)
 
 
 def step_means(y: Floats, x: Floats) -> tuple[Floats, Floats]:

@@ -95,20 +95,22 @@ def fitted_time_horizon(outcomes: Outcomes, law: Law, q: float = 0.5, *, extrapo
 def outcome_shape(outcomes: Outcomes, law: Law = "weibull") -> Reading:
     """Shape k of success by length: 1 = constant hazard (weibull), below 1 = falling with length, of the pooled curve.
 
-    Fit and interval (on ln k) as `fitted_time_horizon`. The loglogistic shape is the slope of the log odds on ln
-    length. Neither tells a falling hazard from unequal items: constant hazards with a Gamma(1) law over items give
-    exactly the loglogistic law of shape 1.
+    Fit and interval (on ln k) as `fitted_time_horizon`, k freed of its leading bias. The loglogistic shape is the slope
+    of the log odds on ln length. Neither tells a falling hazard from unequal items: constant hazards with a Gamma(1)
+    law over items give exactly the loglogistic law of shape 1.
     """
     _check(law)
-    measure = Measure(f"outcome_shape_{law}", "1", f"{law} law in length, weighted ML, leave-one-item-out variance")
+    method = f"{law} law in length, weighted ML less its bias, leave-one-item-out variance"
+    measure = Measure(f"outcome_shape_{law}", "1", method)
     if law == "exponential":
         raise BadOption("law='exponential' has shape 1 by definition: weibull or loglogistic")
     try:
         fitted = fit_outcomes(outcomes, law)
     except NotEstimable as why:
         return measure.missing(outcomes, str(why))
-    low, high = np.exp(mean_interval(fitted.log_shape()))
-    return measure.reading(outcomes, fitted.shape, (low, high), ONE_OUTCOME if fitted.shape < 1 else "")
+    log_shape = fitted.log_shape()
+    shape, low, high = np.exp([log_shape.value, *mean_interval(log_shape)])
+    return measure.reading(outcomes, shape, (low, high), ONE_OUTCOME if shape < 1 else "")
 
 
 def _check(law: Law) -> None:

@@ -20,6 +20,7 @@ from deadreckon.instruments.time_horizon import published_weights
 
 FEWEST = 25  # ends and survivals that a law is fitted to, each
 ITERATIONS, LARGEST_STEP, SETTLED = 100, 1.0, 1e-10
+DIFFERENCE = 1e-4  # of a parameter, for third derivatives
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,10 +76,12 @@ class Fitted:
     shape: float
     influence: Floats  # (C, 2) of c and shape
     clusters: int  # that carry information
+    bias: float  # of shape, to second order
 
     def log_shape(self) -> Estimate:
-        """ln shape."""
-        return Estimate(float(np.log(self.shape)), self.influence[:, 1] / self.shape, self.clusters)
+        """ln shape, freed of the shape's leading bias: the likeliest shape is too far from 0 where runs are few."""
+        value = float(np.log(self.shape)) - self.bias / self.shape
+        return Estimate(value, self.influence[:, 1] / self.shape, self.clusters)
 
     def log_horizon(self, q: float) -> Estimate:
         """ln t_q, S(t_q) = q."""
@@ -109,7 +112,9 @@ def fit_law(ends: Ends, law: Law, fewest: int = FEWEST) -> Fitted:
         raise NotEstimable(f"the {law} likelihood has no inner maximum")
     if at[1] <= 0.02:
         raise NotEstimable(f"success does not fall with length: no {law} law fits")
-    return Fitted(law, float(at[0]), float(at[1]), _influence(ends, score, hessian, free), _informed(ends))
+    s, h = (_by_cluster(part, ends) for part in (score, hessian))
+    influence, bias = _influence(ends, s, h, free), 0.0 if law == "exponential" else _shape_bias(ends, law, at, s, h)
+    return Fitted(law, float(at[0]), float(at[1]), influence, _informed(ends), bias)
 
 
 def _enough(ends: Ends, fewest: int) -> None:
@@ -136,16 +141,37 @@ def _negative(h: Floats) -> Floats:
     return safe
 
 
+def _by_cluster(part: Floats, ends: Ends) -> Floats:
+    totals = np.zeros((ends.clusters, *part.shape[1:]))
+    np.add.at(totals, ends.cluster, part)
+    return totals
+
+
 def _influence(ends: Ends, score: Floats, hessian: Floats, free: slice) -> Floats:
-    by_cluster = [np.zeros((ends.clusters, *part.shape[1:])) for part in (score, hessian)]
-    for totals, part in zip(by_cluster, (score, hessian), strict=True):
-        np.add.at(totals, ends.cluster, part)
-    rest = -(hessian.sum(axis=0) - by_cluster[1])[:, free, free]
+    rest = -(hessian.sum(axis=0) - hessian)[:, free, free]
     if not np.isfinite(rest).all() or (np.linalg.eigvalsh(rest)[:, 0] <= 1e-9 * len(ends.by)).any():
         raise NotEstimable("one item or family alone decides the fit: more are needed")
     influence = np.zeros((ends.clusters, 2))
-    influence[:, free] = np.linalg.solve(rest, by_cluster[0][:, free, None])[:, :, 0]
+    influence[:, free] = np.linalg.solve(rest, score[:, free, None])[:, :, 0]
     return influence
+
+
+def _shape_bias(ends: Ends, law: Law, at: Floats, score: Floats, hessian: Floats) -> float:
+    """Of the shape, to second order: the second entry of Q (sum_i H_i d_i + T [sum_i d_i d_i'] / 2).
+
+    Q = -H^-1, d_i = Q s_i; s_i, H_i scores and Hessians by cluster, T the third derivatives of all (by differences).
+    Source: Rilstone, Srivastava and Ullah, Journal of Econometrics 75 (1996), proposition 3.2.
+    """
+    total = hessian.sum(axis=0)
+    moved = -np.linalg.solve(total, score.T).T
+    third = np.zeros((2, 2, 2))
+    for j in range(2):
+        by = np.zeros(2)
+        by[j] = DIFFERENCE * max(1.0, abs(float(at[j])))
+        sides = [_derivatives(ends, law, at + sign * by)[1].sum(axis=0) for sign in (1, -1)]
+        third[:, :, j] = (sides[0] - sides[1]) / (2 * by[j])
+    bend = np.einsum("ijk,jk->i", third, moved.T @ moved) / 2
+    return float(-np.linalg.solve(total, (hessian @ moved[:, :, None])[:, :, 0].sum(axis=0) + bend)[1])
 
 
 def _derivatives(ends: Ends, law: Law, at: Floats) -> tuple[Floats, Floats]:

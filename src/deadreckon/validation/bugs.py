@@ -26,6 +26,7 @@ RECOVERY = "instruments.recovery"
 FORCED = "instruments.forced"
 CONDITIONING = "instruments.conditioning"
 DRIFT = "instruments.drift"
+FREEDOM = "instruments.freedom"
 COX = "instruments.cox"
 
 BUGS: tuple[Bug, ...] = (
@@ -193,6 +194,14 @@ BUGS: tuple[Bug, ...] = (
     ),
     Bug("influences of a ratio added", CONDITIONING, "quotient * (u - v)", "quotient * (u + v)"),
     Bug("divergence the wrong way round", DRIFT, '"kl_free_running", "kl_pq"', '"kl_free_running", "kl_qp"'),
+    Bug("large loads overlooked", DRIFT, "np.minimum(effective(load), freedom(influence, clusters) + 1)", "clusters"),
+    Bug(
+        "heavy tails overlooked",
+        DRIFT,
+        "np.minimum(effective(load), freedom(influence, clusters) + 1)",
+        "effective(load)",
+    ),
+    Bug("tails of a normal held against it", FREEDOM, "kurtosis - 3", "kurtosis"),
     Bug("contexts of another rule", DRIFT, "if (arm.on_error is OnError.REPAIR) is not forced:", "if False:"),
     Bug(
         "infinite divergences dropped",

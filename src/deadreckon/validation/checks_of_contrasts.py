@@ -20,29 +20,46 @@ from deadreckon.instruments import (
     survival_gap_constant,
     survival_gap_mixed,
 )
-from deadreckon.instruments.stats import Side, difference_interval
+from deadreckon.instruments.stats import Estimate, Side, difference_interval, log_interval
 from deadreckon.validation.formulas import close, effective, ends
 from deadreckon.validation.hand import lives, steps, take
 
 
 def positive_means_have_t_intervals_on_the_log_scale() -> bool:
-    """Divergences of 12 items, their effective number for t; and the excess of two tables of them, by jackknife."""
+    """Divergences of 12 items: Satterthwaite's degrees of freedom are fewer on one side, Kish's on the other.
+
+    And the excess of the two, by jackknife, with Kish's.
+    """
     rng = np.random.default_rng(3)
     a, b = rng.gamma(2.0, 0.1, (12, 1)), rng.gamma(2.0, 0.1, (12, 1))
     b += 0.5 * a
     free, forced = (
         steps(*((i, "r", "horizon") for i in range(12)), kl_pq=[float(v) for v in kl.ravel()]) for kl in (a, b)
     )
-    means = {"free": float(a.mean()), "forced": float(b.mean())}
-    kish = [float(v.sum() ** 2 / (v**2).sum()) for v in (a, b)]
-    half = stats.t.ppf(0.975, kish[0] - 1) * float(a.std(ddof=1)) / math.sqrt(12) / means["free"]
-    own = (means["free"] * math.exp(-half), means["free"] * math.exp(half))
-    growth = means["free"] / means["forced"]
+    kish = [float(v.sum() ** 2 / (v**2).sum()) - 1 for v in (a, b)]
+    tails = [float(((v - v.mean()) ** 4).mean() / v.var() ** 2) - 3 for v in (a, b)]
+    known = [2 / (max(tail, 0) / 12 + 2 / 11) for tail in tails]
+    if not (known[0] < kish[0] and kish[1] < known[1]):
+        return False
+    own, oracle, by_kish = (
+        _around(v.mean(), stats.t.ppf(0.975, nu) * float(v.std(ddof=1)) / math.sqrt(12) / v.mean())
+        for v, nu in ((a, known[0]), (b, kish[1]), (a, kish[0]))
+    )
+    growth = a.mean() / b.mean()
     left = np.log((a.sum() - a) / (b.sum() - b)) - math.log(growth)
-    half = stats.t.ppf(0.975, min(kish) - 1) * math.sqrt(11 / 12 * float((left**2).sum()))
-    pair = (100 * (growth * math.exp(-half) - 1), 100 * (growth * math.exp(half) - 1))
+    low, high = _around(growth, stats.t.ppf(0.975, min(kish)) * math.sqrt(11 / 12 * float((left**2).sum())))
     excess = excess_accumulated_error(read(free), read(forced, "repair"))
-    return close(ends(take(free, "kl_free_running")), own) and close(ends(excess), pair)
+    mean = Estimate(float(a.mean()), (a - a.mean()).ravel() / 12, 12)
+    return (
+        close(ends(take(free, "kl_free_running")), own)
+        and close(ends(take(forced, "kl_teacher_forced", "repair")), oracle)
+        and close(log_interval(mean, a.ravel()), by_kish)
+        and close(ends(excess), (100 * (low - 1), 100 * (high - 1)))
+    )
+
+
+def _around(middle: float, half: float) -> tuple[float, float]:
+    return middle * math.exp(-half), middle * math.exp(half)
 
 
 def a_difference_uses_both_intervals_and_their_correlation() -> bool:

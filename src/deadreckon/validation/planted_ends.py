@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from deadreckon.contracts import Reading
 from deadreckon.validation import planted
 from deadreckon.validation.case import Case, Sample
 from deadreckon.validation.planted import Cell, Floats, end_early, table
@@ -39,7 +41,13 @@ def change_point(cell: Cell, rng: np.random.Generator) -> Readings:
     slip = rng.random((cell.items, cell.horizon)) < hazards(cell)
     readings = take(table(slip.astype(np.int8), cell, {}), ("survival", "hazard", "horizon_80"), "stop")
     curves = {f"survival@{AT}": at_step(readings["survival"], AT)}
-    return readings | curves | {f"hazard@{n}": at_step(readings["hazard"], n) for n in (AT // 2, AT)}
+    return readings | curves | {f"hazard@{n}": hazard_at(readings["hazard"], n) for n in (AT // 2, AT)}
+
+
+def hazard_at(hazard: Reading, step: int) -> Reading:
+    """The hazard of one step, which one item that is left at risk does not tell."""
+    found = at_step(hazard, step)
+    return replace(found, reason="one item at risk") if np.isnan(found.low) and not found.reason else found
 
 
 def change_point_truth(cell: Cell) -> dict[str, float]:
