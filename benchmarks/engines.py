@@ -65,7 +65,7 @@ def main() -> None:
                     continue
                 error = np.sqrt(a.var() / len(a) + b.var() / len(b))
                 print(f"  {measure:24s} fp32 {a.mean():.5f}, {engine} {b.mean():.5f}:", end=" ")
-                print(f"{(b.mean() - a.mean()) / error:+.2f} standard errors", flush=True)
+                print(f"{(b.mean() - a.mean()) / error:+.2f} standard errors" if error else "the same", flush=True)
 
 
 if __name__ == "__main__":

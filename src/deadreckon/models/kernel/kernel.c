@@ -454,12 +454,13 @@ static void remember(const model *m, const row *at, int layer, float *qkv, word 
     }
 }
 
-/* Scores of LANES positions against a query: `words` products each. */
-INLINE vec scores(const word *q, const word *keys, int words, float unit) {
-    total x0 = {0}, x1 = {0};
-    for (int i = 0; i < words; i += 2)
-        x0 = fixed_dot(x0, q[i], load(keys + i * LANES)), x1 = fixed_dot(x1, q[i + 1], load(keys + (i + 1) * LANES));
-    return worth(x0, unit) + worth(x1, unit);
+/* Scores of 1 or 2 times LANES positions against a query, `words` products each; `out` gets the blocks of LANES. */
+INLINE void scores(int blocks, const word *q, const word *keys, int words, float unit, vec *out) {
+    total x[2][2];
+    UNROLL for (int b = 0; b < blocks; b++) x[b][0] = x[b][1] = (total){0};
+    UNROLL for (int i = 0; i < words; i += 2) UNROLL for (int k = 0; k < 2; k++) UNROLL for (int b = 0; b < blocks; b++)
+        x[b][k] = fixed_dot(x[b][k], q[i + k], load(keys + (b * words + i + k) * LANES));
+    UNROLL for (int b = 0; b < blocks; b++) out[b] = worth(x[b][0], unit) + worth(x[b][1], unit);
 }
 
 /* `vectors` vectors of a head's values, mixed by `steps` words of weights. */
@@ -482,11 +483,16 @@ INLINE void attend_heads(int some, desk *d, const word *q, const word *keys, con
     UNROLL for (int g = 0; g < some; g++) unit[g] = gain[g] * one;
     for (int i = 0; i < LANES; i++) place[i] = (float)(i - n);
     UNROLL for (int g = 0; g < some; g++) top[g] = all(-INFINITY), total[g] = (vec){0};
-    for (int p = 0; p < n; p += LANES) UNROLL for (int g = 0; g < some; g++) {
-        x = scores(q + g * words, keys + g * on + p * words, words, unit[g]);
-        if (p + LANES > n) x = choose((bits)(place + (float)p < 0), x, all(-INFINITY));
-        store(d->score[g] + p, x);
-        top[g] = larger(top[g], x);
+    for (int p = 0; p < n; p += PANEL) UNROLL for (int g = 0; g < some; g++) {
+        vec two[2] = {{0}, {0}};
+        if (p + LANES < n)
+            scores(2, q + g * words, keys + g * on + p * words, words, unit[g], two);
+        else
+            scores(1, q + g * words, keys + g * on + p * words, words, unit[g], two);
+        if (p + PANEL > n) UNROLL for (int b = 0; b < 2; b++)
+            two[b] = choose((bits)(place + (float)(p + b * LANES) < 0), two[b], all(-INFINITY));
+        store(d->score[g] + p, two[0]), store(d->score[g] + p + LANES, two[1]);
+        top[g] = larger(top[g], larger(two[0], two[1]));
     }
     UNROLL for (int g = 0; g < some; g++) top[g] = all(largest(top[g]));
     for (int p = 0; p < n; p += PANEL) UNROLL for (int g = 0; g < some; g++) {
