@@ -111,7 +111,7 @@ class GPTSession:
         self.slots: dict[tuple[int, int], int] = {}
 
     def complete(self, asks: Sequence[Ask]) -> list[Reply]:
-        """Answer each ask; fault "context" where prompt and max_tokens exceed the context. BadText."""
+        """Answer each ask; fault "context" where prompt and max_tokens exceed the context. BadText, BadWeights."""
         with one_thread():
             ready = self._read_prompts(asks, [ask.max_tokens - 1 for ask in asks])
             samples: dict[int, list[Written]] = {i: [] for i in ready}
@@ -127,7 +127,7 @@ class GPTSession:
         return [reply(samples[i]) if i in samples else _too_long(ask) for i, ask in enumerate(asks)]
 
     def score(self, asks: Sequence[Ask], texts: Sequence[Sequence[str]]) -> list[F64]:
-        """Log-probability of each text after its ask's prompt; nan beyond the context. BadText."""
+        """Log-probability of each text after its ask's prompt; nan beyond the context. BadText, BadWeights."""
         ids = [[self.vocabulary.encode(text) for text in some] for some in texts]
         longest = [max((len(x) for x in some), default=0) for some in ids]
         scores: list[F64] = [np.full(len(some), nan) for some in ids]

@@ -322,10 +322,10 @@ enum { STORE, ADD, SQUARED_RELU }; /* what becomes of a product; all but ADD are
 
 /* `rows` rows of `panels` panels: k words each from a (A_STRIDE apart) and b. */
 INLINE void tile(int rows, int panels, int kind, const word *a, const word *b, int k, float unit, void *out, int stride) {
-    vec acc[TILE][8];   /* of ADD */
-    total all[TILE][8]; /* of the others */
+    vec acc[TILE][8];    /* of ADD */
+    total sums[TILE][8]; /* of the others */
     UNROLL for (int r = 0; r < rows; r++) UNROLL for (int c = 0; c < 2 * panels; c++)
-        acc[r][c] = (vec){0}, all[r][c] = (total){0};
+        acc[r][c] = (vec){0}, sums[r][c] = (total){0};
     for (int i = 0; i < k; i++) {
         vec column[8];
         UNROLL for (int p = 0; p < panels; p++) {
@@ -336,11 +336,11 @@ INLINE void tile(int rows, int panels, int kind, const word *a, const word *b, i
             if (kind == ADD)
                 acc[r][c] = dot(acc[r][c], a[r * A_STRIDE + i], column[c]);
             else
-                all[r][c] = fixed_dot(all[r][c], a[r * A_STRIDE + i], column[c]);
+                sums[r][c] = fixed_dot(sums[r][c], a[r * A_STRIDE + i], column[c]);
     }
     UNROLL for (int r = 0; r < rows; r++) UNROLL for (int p = 0; p < panels; p++) {
         vec x = acc[r][2 * p], y = acc[r][2 * p + 1];
-        if (kind != ADD) x = worth(all[r][2 * p], unit), y = worth(all[r][2 * p + 1], unit);
+        if (kind != ADD) x = worth(sums[r][2 * p], unit), y = worth(sums[r][2 * p + 1], unit);
         if (kind == SQUARED_RELU) {
             x = (vec)((bits)x & (bits)(x > 0)), y = (vec)((bits)y & (bits)(y > 0));
             store_words((word *)out + (int64_t)r * stride + p * PANEL / PAIR, x * x, y * y);
@@ -478,11 +478,11 @@ INLINE void mix(int vectors, const word *weight, const word *v, int steps, int h
 INLINE void attend_heads(int some, desk *d, const word *q, const word *keys, const word *values, const float *gain,
                          int64_t on, int head, int n, float *mixed) {
     int words = head / PAIR, steps = (int)up_to((n + PAIR - 1) / PAIR, 4);
-    vec x, y, total[HEADS], top[HEADS], place;
+    vec x, y, mass[HEADS], top[HEADS], place;
     float scale[HEADS], unit[HEADS], one = 1 / (fixed(head) * fixed(head));
     UNROLL for (int g = 0; g < some; g++) unit[g] = gain[g] * one;
     for (int i = 0; i < LANES; i++) place[i] = (float)(i - n);
-    UNROLL for (int g = 0; g < some; g++) top[g] = all(-INFINITY), total[g] = (vec){0};
+    UNROLL for (int g = 0; g < some; g++) top[g] = all(-INFINITY), mass[g] = (vec){0};
     for (int p = 0; p < n; p += PANEL) UNROLL for (int g = 0; g < some; g++) {
         vec two[2] = {{0}, {0}};
         if (p + LANES < n)
@@ -498,10 +498,10 @@ INLINE void attend_heads(int some, desk *d, const word *q, const word *keys, con
     for (int p = 0; p < n; p += PANEL) UNROLL for (int g = 0; g < some; g++) {
         x = exponential(load(d->score[g] + p) - top[g]), y = (vec){0};
         if (p + LANES < n) y = exponential(load(d->score[g] + p + LANES) - top[g]);
-        total[g] += x + y;
+        mass[g] += x + y;
         store_words(d->weight[g] + p / PAIR, x, y);
     }
-    UNROLL for (int g = 0; g < some; g++) scale[g] = 1.0f / sum(total[g]);
+    UNROLL for (int g = 0; g < some; g++) scale[g] = 1.0f / sum(mass[g]);
     UNROLL for (int g = 0; g < some; g++) {
         const word *v = values + g * on;
         int i = 0;
