@@ -160,6 +160,20 @@ def test_a_run_out_of_time_says_what_it_counted_and_goes_on(tmp_path: Path, monk
     assert (some.topics[0].most, some.topics[0].whole) == (10, False)
 
 
+def test_a_cell_with_a_row_outside_the_rule_is_counted_on_to_the_larger_sample(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counts, "CHUNK", 10)
+    planned = [(case, 20) for case, _ in plan("quick", "losses")]
+    assert runner.run(planned, tmp_path, Order(seed=3), 1, lambda done, total: None).asked == 20
+    monkeypatch.setattr(runner, "FAILURES", frozenset({"holds"}))
+    told: list[tuple[int, int]] = []
+    on = runner.run(planned, tmp_path, Order(seed=3), 1, lambda done, total: told.append((done, total)))
+    assert (on.asked, on.topics[0].most, on.topics[0].whole) == (100, 100, True)
+    assert {row.replicates for row in on.rows} == {100}
+    assert told[0] == (20, 100)
+
+
 def test_counts_of_another_seed_or_other_code_are_never_mixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     planned = [(case, 20) for case, _ in plan("quick", "losses")]
     place = counts.open_topics(planned, tmp_path, 3)["losses"]

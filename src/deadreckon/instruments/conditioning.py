@@ -19,7 +19,8 @@ from deadreckon.instruments.stats import (
 )
 
 PAIRED = "paired by item, step and rollout: injected minus healed, MOVER"
-FEWEST_ERRORS = 20  # on each side of a ratio
+FEWEST_ERRORS = 40  # on both sides of a ratio together: a bound on each picks out the pairs whose ratio is near 1
+FEWEST_ON_A_SIDE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +114,9 @@ def self_conditioning_ratio(injected: Arm, healed: Arm, steps: int = 10) -> Read
         R = a / b * (1 + cov(a, b) / ab) / (1 + var(b) / b^2)
 
     a with the error, b without, freed of the leading bias of a quotient. Interval on the log scale: u_i = u_i(injected)
-    / rate - u_i(healed) / rate, t over items. With fewer than 20 errors on a side it is the bare quotient a / b, and
-    has no interval. Source: Beale, "Some uses of computers in operational research", Industrielle Organisation 31
-    (1962); Tin, JASA 60 (1965).
+    / rate - u_i(healed) / rate, t over items. With fewer than 40 errors together or 10 on a side it is the bare
+    quotient a / b, and has no interval. Source: Beale, "Some uses of computers in operational research", Industrielle
+    Organisation 31 (1962); Tin, JASA 60 (1965).
     """
     measure = Measure("self_conditioning_ratio", "1", "ratio paired by item, t on the log scale")
     window = _window(injected, healed, steps)
@@ -125,14 +126,15 @@ def self_conditioning_ratio(injected: Arm, healed: Arm, steps: int = 10) -> Read
             return measure.missing(injected, f"no error {name} in the {steps} steps: a ratio needs both")
     quotient = a.value[0] / b.value[0]
     causal = f"causal: by intervention, {window.pairs} pairs"
-    fewest = min(int(arm[0].sum()) for arm in (window.injected, window.healed))
-    if fewest < FEWEST_ERRORS:
-        few = f"no interval: {fewest} errors on one side, a ratio needs {FEWEST_ERRORS}"
+    errors = [int(arm[0].sum()) for arm in (window.injected, window.healed)]
+    if sum(errors) < FEWEST_ERRORS or min(errors) < FEWEST_ON_A_SIDE:
+        needs = f"a ratio needs {FEWEST_ERRORS} together and {FEWEST_ON_A_SIDE} on each side"
+        few = f"no interval: {errors[0]} and {errors[1]} errors, {needs}"
         return measure.reading(injected, quotient, (np.nan, np.nan), both(causal, few))
     u, v = a.influence[:, 0] / a.value[0], b.influence[:, 0] / b.value[0]
     load = window.injected[1].sum(axis=1)
     clusters = int((load > 0).sum())
     spread = clusters / max(clusters - 1, 1)
     value = quotient * (1 + spread * float(u @ v)) / (1 + spread * float(v @ v))
-    interval = log_interval(Estimate(quotient, quotient * (u - v), clusters), load)
+    interval = log_interval(Estimate(value, value * (u - v), clusters), load)
     return measure.reading(injected, value, interval, causal)

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize, special
 
-from deadreckon.contracts import Reading
+from deadreckon.contracts import Reading, nan
 from deadreckon.errors import NotEstimable
 from deadreckon.instruments.arm import Arm, Ints, Measure
 from deadreckon.instruments.constancy import p_value
@@ -281,16 +281,20 @@ def verdict(found: Slopes, alike: float) -> str:
 
 
 def fieller(found: Slopes) -> tuple[float, float, float]:
-    """1 - within / pooled and its interval: where within - (1 - share) pooled may be 0; nan if unbounded."""
+    """1 - within / pooled and its interval: where within - (1 - share) pooled may be 0; nan if unbounded.
+
+    R = a / b is freed of its leading bias, (R var b - cov) / b^2; 1 / (b^2 + 3 var b) has the mean 1 / b^2 nearly.
+    """
     a, b = found.within, found.pooled
     c = a.clusters
-    factor = c / (c - 1) * float(t_value(c)) ** 2 if c > 1 else np.inf
-    aa, bb, ab = (
-        float(u @ v) * factor for u, v in ((a.influence,) * 2, (b.influence,) * 2, (a.influence, b.influence))
-    )
-    square, cross, rest = b.value**2 - bb, a.value * b.value - ab, a.value**2 - aa
+    if c < 2 or not b.value:
+        return nan, nan, nan
+    aa, bb, ab = (c / (c - 1) * float(u.influence @ v.influence) for u, v in ((a, a), (b, b), (a, b)))
+    share = 1 - a.value / b.value + (a.value / b.value * bb - ab) / (b.value**2 + 3 * bb)
+    wide = float(t_value(c)) ** 2
+    square, cross, rest = b.value**2 - wide * bb, a.value * b.value - wide * ab, a.value**2 - wide * aa
     inside = cross**2 - square * rest
     if not (square > 0 and inside > 0 and aa > 0):
-        return 1 - a.value / b.value if b.value else np.nan, np.nan, np.nan
+        return share, nan, nan
     ends = [(cross + sign * np.sqrt(inside)) / square for sign in (1, -1)]
-    return 1 - a.value / b.value, 1 - ends[0], 1 - ends[1]
+    return share, 1 - ends[0], 1 - ends[1]

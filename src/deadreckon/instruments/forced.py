@@ -7,14 +7,17 @@ free-running survival there, and a gap to (1-e)^n shows unequal steps or items, 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from deadreckon.contracts import OnError, Reading
 from deadreckon.errors import NotEstimable
 from deadreckon.instruments.arm import Arm, Ints, Measure, aligned, curve
+from deadreckon.instruments.freedom import freedom
 from deadreckon.instruments.hazard import RATE, error_rate_of
 from deadreckon.instruments.stats import (
+    Estimate,
     Floats,
     Product,
     Side,
@@ -22,6 +25,7 @@ from deadreckon.instruments.stats import (
     product_limit,
     proportion_interval,
     ratio,
+    variance,
 )
 from deadreckon.instruments.survival import NO_STEPS, first_errors
 
@@ -64,10 +68,14 @@ def teacher_forced_error_exact(arm: Arm) -> Reading:
     except NotEstimable as why:
         return measure.missing(arm, str(why))
     estimate = ratio(arm.per_cluster(wrong, arm.own), arm.per_cluster(np.ones(len(wrong)), arm.own))
-    low, high = proportion_interval(
-        estimate.value, estimate.variance, estimate.clusters, np.inf, float(estimate.clusters)
-    )
+    low, high = _ends(estimate, np.inf)
     return measure.reading(arm, estimate.value, (float(low), float(high)))
+
+
+def _ends(e: Estimate, most: float) -> tuple[Floats, Floats]:
+    """`proportion_interval` of a rate that few items may carry: degrees of freedom from the kurtosis of influence."""
+    known = 1 + freedom(e.influence, e.clusters)
+    return proportion_interval(e.value, e.variance, known, most, float(e.clusters))
 
 
 def _constant(arm: Arm) -> Product:
@@ -75,7 +83,7 @@ def _constant(arm: Arm) -> Product:
     wrong, most = _errors(arm)
     y, x = arm.per_cluster(wrong, arm.own), arm.per_cluster(np.ones(len(wrong)), arm.own)
     e = ratio(y, x)
-    low, high = proportion_interval(e.value, e.variance, e.clusters, most, float(e.clusters))
+    low, high = _ends(e, most)
     n = np.arange(1, int(arm.length.max()) + 1)
     influence = -n * (1 - e.value) ** (n - 1) * e.influence[:, None]
     present = np.full(len(n), e.clusters, dtype=np.int64)
@@ -97,7 +105,13 @@ def _by_step(arm: Arm) -> Product:
     wrong, most = _errors(arm)
     at = arm.steps_at()
     most = most if np.isinf(most) else float(len(arm.length))
-    return product_limit(arm.per_step(wrong, arm.own, at), arm.per_step(np.ones(len(at)), arm.own, at), most)
+    s = product_limit(arm.per_step(wrong, arm.own, at), arm.per_step(np.ones(len(at)), arm.own, at), most)
+    known = 1 + freedom(s.influence, s.clusters[0])
+    low, high = proportion_interval(
+        s.value, variance(s.influence, s.clusters[0]), known, most, s.clusters.astype(float)
+    )
+    fallen = s.value <= 0
+    return replace(s, low=np.where(fallen, s.low, low), high=np.where(fallen, s.high, high))
 
 
 def _mixed(arm: Arm) -> Product:

@@ -17,6 +17,7 @@ import polars as pl
 from deadreckon.contracts import Reading
 from deadreckon.instruments.arm import read
 from deadreckon.instruments.compare import difference, difference_test, items_better, items_equal, items_worse
+from deadreckon.instruments.permutation import ENOUGH
 from deadreckon.instruments.scores import (
     Score,
     completion_score,
@@ -113,14 +114,18 @@ def by_item_truth(duel: Duel) -> dict[str, float]:
     return {"items_better": s - both, "items_worse": t - both, "items_equal": 1 - s - t + 2 * both}
 
 
-SHARES = frozenset(f"difference of {name}" for name in ("occupancy", "completion", "table"))  # Clopper-Pearson inside
+SHARES = ("occupancy", "completion", "step error", "table")  # Clopper-Pearson inside
+EXACT = frozenset(f"difference of {name}" for name in SHARES)
+FLIPPED = frozenset(f"p_difference of {name}" for name in SHARES)  # few items: sign flips of sums on a lattice, exact
+FEW = 4 * ENOUGH  # items below which many a replicate has fewer effective ones than Student's t is used from
 
 
 def _case(plan: Rivals) -> Case:
     ours, theirs = means(plan.ours), means(plan.theirs)
     truth = {f"difference of {name}": ours[name] - theirs[name] for name in ours}
     nulls = frozenset(f"p_{name}" for name in truth) if plan.ours == plan.theirs else frozenset()
-    return Case("other scores", plan.cell(), plan.items, partial(sample, plan), truth, nulls, SHARES)
+    exact = EXACT | (FLIPPED & nulls if plan.items < FEW else frozenset())
+    return Case("other scores", plan.cell(), plan.items, partial(sample, plan), truth, nulls, exact)
 
 
 def _by_item(duel: Duel) -> Case:

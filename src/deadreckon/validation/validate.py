@@ -36,7 +36,7 @@ def validate(out: Path, order: Order, *, workers: int = 2, progress: runner.Prog
     planned = plan(order.size, order.topic)
     counted = runner.run(planned, out, order, workers, progress)
     golden, bugs = ([], []) if order.topic else (agreements(), hunt(workers))
-    asked, there = sum(count for _, count in planned), sum(topic.replicates for topic in counted.topics)
+    there = sum(topic.replicates for topic in counted.topics)
     size = SIZES[order.size]
     facts = {
         "command": order.command,
@@ -45,8 +45,9 @@ def validate(out: Path, order: Order, *, workers: int = 2, progress: runner.Prog
         + f", Python {platform.python_version()}, deadreckon {deadreckon.__version__}",
         "machine": f"{platform.system()} {platform.machine()}",
         "seed": str(order.seed),
-        "replicates": f"{size.replicates:,} a cell, {size.closed:,} with a test or all in closed form",
-        "counted": f"{there:,} of {asked:,} replicates, {len(planned)} cells, {len(counted.rows)} rows",
+        "replicates": f"{size.replicates:,} a cell; {size.closed:,} with a test, all in closed form, or a row "
+        f"outside the rule at {size.replicates:,}",
+        "counted": f"{there:,} of {counted.asked:,} replicates, {len(planned)} cells, {len(counted.rows)} rows",
         "time": f"{counted.cpu:,.0f} CPU seconds counting; this run {time.time() - begun:,.0f} s, {workers} workers",
     }
     report = Report(facts, counted.rows, golden, bugs, counted.topics)
