@@ -16,7 +16,17 @@ from deadreckon.instruments.constancy import cells
 from deadreckon.instruments.decline import Repeats, repeats, slopes, unequal
 from deadreckon.instruments.frailty import beta_likelihood, gamma_likelihood
 from deadreckon.instruments.key_steps import _worst
-from deadreckon.instruments.shape import Law, best_lag, derivatives, fit, influences, law_of, log_likelihood, pieces
+from deadreckon.instruments.shape import (
+    Law,
+    best_lag,
+    derivatives,
+    fit,
+    in_pieces,
+    influences,
+    law_of,
+    log_likelihood,
+    pieces,
+)
 from deadreckon.instruments.stats import beta_product, clopper_pearson, variance
 from deadreckon.instruments.survival import first_errors
 from deadreckon.validation.bunches import Bunches
@@ -215,18 +225,33 @@ def test_a_shape_near_one_is_not_a_constant_hazard() -> None:
     assert "a half-life may be quoted" in take(Lives(300, 2).draw(rng), "constancy").reason
 
 
-def test_cells_close_when_twenty_errors_are_expected_and_items_suffice() -> None:
-    assert cells(np.full((100, 4), 1.0), 0.2) == (1, 2, 3, 4)  # 20 expected in each
-    assert cells(np.full((100, 4), 1.0), 0.1) == (1, 3)
+def test_cells_close_when_ten_errors_are_expected_and_items_suffice() -> None:
+    assert cells(np.full((100, 4), 1.0), 0.1) == (1, 2, 3, 4)  # 10 expected in each
+    assert cells(np.full((100, 4), 1.0), 0.05) == (1, 3)
     assert len(cells(np.full((20, 10), 50.0), 0.5)) <= 3  # 20 items: two degrees of freedom
 
 
 def test_two_cells_give_the_t_test_of_their_difference() -> None:
-    arm = Lives(25, 4, horizon=6, h=0.1).draw(np.random.default_rng(7))
+    arm = Lives(25, 4, horizon=6, h=0.1).draw(np.random.default_rng(16))
     d, y = first_errors(arm).counts()
-    cuts = cells(y, d.sum() / y.sum())
-    assert len(cuts) == 3 or len(cuts) == 2
-    assert 0 < take(arm, "constancy_by_step").value <= 1
+    h = d.sum() / y.sum()
+    cuts = cells(y, h)
+    assert len(cuts) == 2
+    d, y = in_pieces(d, cuts), in_pieces(y, cuts)
+    share = y[:, 1].sum() / y.sum()
+    late = d[:, 1] - h * y[:, 1] - share * (d.sum(axis=1) - h * y.sum(axis=1))  # errors beyond those expected
+    expected = stats.ttest_1samp(late, 0.0).pvalue
+    assert take(arm, "constancy_by_step").value == pytest.approx(expected, rel=1e-9)
+
+
+def test_of_many_items_with_one_rollout_it_is_pearsons_chi_squared() -> None:
+    rng = np.random.default_rng(17)
+    for slope in (0.0, 0.02):
+        arm = table(rng.random((8000, 12)) < 0.05 * (1 + slope * np.arange(12)), 1, "stop")
+        d, y = (values.sum(axis=0) for values in first_errors(arm).counts())
+        h = d.sum() / y.sum()
+        chi = float(((d - h * y) ** 2 / (h * (1 - h) * y)).sum())
+        assert take(arm, "constancy_by_step").value == pytest.approx(stats.chi2.sf(chi, 11), abs=0.01)
 
 
 # --- unequal items --------------------------------------------------------------------------------------
