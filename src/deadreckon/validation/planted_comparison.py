@@ -176,8 +176,10 @@ def duels() -> Iterator[Duel]:
                     yield Duel(items, h, 1.5 * h, rollouts, rho, paired, censored)
 
 
-FEW = 40  # first errors of an arm below which the tests are permutations and every interval rests on Clopper-Pearson's
-EXACT = frozenset({"items_better", "difference of survival", "ratio of survival"})  # Clopper-Pearson inside
+FEW = 40  # first errors of an arm below which tests are permutations
+EXACT = frozenset(  # Clopper-Pearson inside
+    {"items_better", *(f"{what} of {score}" for what in ("difference", "ratio") for score in ("survival", "hazard"))}
+)
 
 
 def _case(duel: Duel) -> Case:
