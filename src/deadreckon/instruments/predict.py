@@ -144,8 +144,8 @@ def prediction_error(arm: Arm, fit: Fit, name: str, steps: int | None = None) ->
     """Predicted minus observed S(T): the law fitted on t <= T/2, extrapolated, against Kaplan-Meier at T.
 
     Interval: t from leaving out each of 25 groups of items in turn (delete-a-group jackknife) on both at once,
-    v = (G-1)/G sum_g (e_(g) - mean)^2; below 100 rollouts it is withheld. T: the last step with 20 items at risk, unless
-    given. Source: Kott, "The delete-a-group jackknife", J. Official Statistics 17 (2001).
+    v = (G-1)/G sum_g (e_(g) - mean)^2; below 100 rollouts it is withheld. T: the last step with 20 items at risk,
+    unless given. Source: Kott, "The delete-a-group jackknife", J. Official Statistics 17 (2001).
     """
     measure = Measure(f"prediction_error_{name}", "probability", "S(T) predicted from t <= T/2, minus Kaplan-Meier")
     first = first_errors(arm)

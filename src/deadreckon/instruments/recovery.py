@@ -15,7 +15,7 @@ from deadreckon.instruments.stats import (
     Estimate,
     Floats,
     effective,
-    mean_interval,
+    mean_intervals,
     proportion_interval,
     ratio,
     variance,
@@ -124,9 +124,11 @@ def occupancy_law(arm: Arm) -> Reading:
     """g / (g + h): the long-run share on track of a two-state chain with error rate h and recovery rate g.
 
         log odds = log g - log h,   u_i = u_i(g) / g - u_i(h) / h
+        degrees of freedom (a + b)^2 / (a^2 / (C_g - 1) + b^2 / (C_h - 1)),   a = var g / g^2, b = var h / h^2
 
-    Where g or h is 0 the interval is the extreme of their own two intervals (conservative). Source: stationary law
-    of a two-state Markov chain, Feller, "An Introduction to Probability Theory", vol. 1, ch. XV.
+    C_g and C_h items behind each rate: g is known from the items that err alone (Welch, Biometrika 34, 1947). Where g
+    or h is 0 the interval is the extreme of their own two intervals (conservative). Source: stationary law of a
+    two-state Markov chain, Feller, "An Introduction to Probability Theory", vol. 1, ch. XV.
     """
     measure = Measure("occupancy_law", "share of rollouts", "delta method on log odds, items as clusters")
     try:
@@ -153,12 +155,11 @@ def occupancy_law(arm: Arm) -> Reading:
 
 
 def _log_odds_interval(g: Estimate, h: Estimate) -> tuple[float, float]:
-    odds = Estimate(
-        float(np.log(g.value / h.value)),
-        g.influence / g.value - h.influence / h.value,
-        min(g.clusters, h.clusters),
-    )
-    low, high = mean_interval(odds)
+    influence = g.influence / g.value - h.influence / h.value
+    spread = float(variance(influence, max(g.clusters, h.clusters)))
+    parts = [(one.variance / one.value**2, one.clusters - 1) for one in (g, h)]
+    freedom = sum(part for part, _ in parts) ** 2 / sum(part**2 / known for part, known in parts)
+    low, high = mean_intervals(np.log(g.value / h.value), np.array(spread), np.array(freedom + 1))
     return float(1 / (1 + np.exp(-low))), float(1 / (1 + np.exp(-high)))
 
 
