@@ -10,6 +10,7 @@ import numpy as np
 from deadreckon.contracts import Event, OnError, Reading, Stop
 from deadreckon.errors import NotEstimable
 from deadreckon.instruments.arm import Arm, Bools, Ints, Measure, curve, cut_short
+from deadreckon.instruments.freedom import freedom
 from deadreckon.instruments.hazard import RATE, rate_interval
 from deadreckon.instruments.stats import (
     Estimate,
@@ -22,6 +23,7 @@ from deadreckon.instruments.stats import (
 )
 
 FEWEST_BEHIND = 4.0  # items, by Kish, that hold what was seen, where
+FEWEST_OF_A_RATE = 5  # items behind it, from which its degrees of freedom are more than their number less 1
 CROWDED = 1.5  # times or more are seen in an item that has any
 FIXED = "not estimable: fixed by the rule {rule}; recovery exists under the rule accept alone"
 
@@ -124,11 +126,12 @@ def occupancy_law(arm: Arm) -> Reading:
     """g / (g + h): the long-run share on track of a two-state chain with error rate h and recovery rate g.
 
         log odds = log g - log h,   u_i = u_i(g) / g - u_i(h) / h
-        degrees of freedom (a + b)^2 / (a^2 / (C_g - 1) + b^2 / (C_h - 1)),   a = var g / g^2, b = var h / h^2
+        degrees of freedom (a + b)^2 / (a^2 / nu_g + b^2 / nu_h),   a = var g / g^2, b = var h / h^2
 
-    C_g and C_h items behind each rate: g is known from the items that err alone (Welch, Biometrika 34, 1947). Where g
-    or h is 0 the interval is the extreme of their own two intervals (conservative). Source: stationary law of a
-    two-state Markov chain, Feller, "An Introduction to Probability Theory", vol. 1, ch. XV.
+    nu by `freedom` from the items behind each rate: g is of the items that err alone (Welch, Biometrika 34, 1947). With
+    fewer than 5 behind one of the rates their number less 1 instead. Where g or h is 0 the interval is the extreme of
+    their own two intervals (conservative). Source: stationary law of a two-state Markov chain, Feller, "An Introduction
+    to Probability Theory", vol. 1, ch. XV.
     """
     measure = Measure("occupancy_law", "share of rollouts", "delta method on log odds, items as clusters")
     try:
@@ -156,10 +159,14 @@ def occupancy_law(arm: Arm) -> Reading:
 
 def _log_odds_interval(g: Estimate, h: Estimate) -> tuple[float, float]:
     influence = g.influence / g.value - h.influence / h.value
-    spread = float(variance(influence, max(g.clusters, h.clusters)))
-    parts = [(one.variance / one.value**2, one.clusters - 1) for one in (g, h)]
-    freedom = sum(part for part, _ in parts) ** 2 / sum(part**2 / known for part, known in parts)
-    low, high = mean_intervals(np.log(g.value / h.value), np.array(spread), np.array(freedom + 1))
+    few, many = sorted((g.clusters, h.clusters))
+    if few < FEWEST_OF_A_RATE:
+        spread, known = variance(influence, few), np.array(few - 1.0)
+    else:
+        a, b = (one.variance / one.value**2 for one in (g, h))
+        spread = variance(influence, many)
+        known = (a + b) ** 2 / (a**2 / freedom(g.influence, g.clusters) + b**2 / freedom(h.influence, h.clusters))
+    low, high = mean_intervals(np.log(g.value / h.value), spread, known + 1)
     return float(1 / (1 + np.exp(-low))), float(1 / (1 + np.exp(-high)))
 
 
