@@ -94,9 +94,9 @@ def contrasts_are_paired_by_item() -> bool:
         frame.filter(pl.col("t") == 2, pl.col("item").is_between(2, 89))["event"].eq("slip").to_numpy().astype(float)
         for frame in tables
     )
-    w = (y - y.mean()) / 88 / y.mean() - (z - z.mean()) / 88 / z.mean()
-    half = stats.t.ppf(0.975, 87) * math.sqrt(88 / 87 * float((w**2).sum()))
-    q = float(y.mean() / z.mean())
+    ours, theirs = np.cov(y / y.mean(), z / z.mean(), ddof=1) / 88
+    half = stats.t.ppf(0.975, 87) * math.sqrt(ours[0] + theirs[1] - 2 * ours[1])
+    q = float(y.mean() / z.mean()) * (1 + ours[1]) / (1 + theirs[1])
     sides = []
     for v in (y, z):
         u = (v - v.mean()) / 88

@@ -12,12 +12,13 @@ from scipy import stats
 
 from deadreckon.contracts import Reading
 from deadreckon.instruments import measure, read
-from deadreckon.instruments.stats import bootstrap_weights, clopper_pearson, mean_intervals
+from deadreckon.instruments.decline import Slopes, fieller
+from deadreckon.instruments.stats import Estimate, bootstrap_weights, clopper_pearson, mean_intervals
 from deadreckon.instruments.survival import first_errors
 from deadreckon.validation import tally
 from deadreckon.validation.case import Case, replicate
 from deadreckon.validation.checks_of_contrasts import CONTRAST_CHECKS
-from deadreckon.validation.formulas import close, effective, ends, exact, ratio
+from deadreckon.validation.formulas import close, effective, ends, exact, ratio, satterthwaite
 from deadreckon.validation.hand import lives, steps, take
 
 Floats = NDArray[np.float64]
@@ -162,10 +163,57 @@ def occupancy_law_has_the_delta_interval_of_its_log_odds() -> bool:
     before = np.concatenate([np.ones((30, 1), bool), state[:, :-1]], axis=1)
     h, u = ratio((before & ~state).sum(axis=1).astype(float), before.sum(axis=1).astype(float))
     g, v = ratio((~before & state).sum(axis=1).astype(float), (~before).sum(axis=1).astype(float))
-    w, c = v / g - u / h, int((~before).any(axis=1).sum())  # items that were ever off
-    half = stats.t.ppf(0.975, c - 1) * math.sqrt(c / (c - 1) * float((w**2).sum()))
+    w, off = v / g - u / h, (~before).any(axis=1)  # items that were ever off
+    spread = [c / (c - 1) * float((x**2).sum()) for x, c in ((v / g, off.sum()), (u / h, 30))]
+    known = [satterthwaite(v[off]), satterthwaite(u)]
+    nu = sum(spread) ** 2 / sum(part**2 / each for part, each in zip(spread, known, strict=True))
+    half = stats.t.ppf(0.975, nu) * math.sqrt(30 / 29 * float((w**2).sum()))
     low, high = (1 / (1 + h / g * math.exp(s * half)) for s in (1, -1))
     return close(ends(take(frame, "occupancy_law")), (low, high))
+
+
+def a_rate_that_few_items_hold_is_known_by_few() -> bool:
+    """Two of 30 items err often, two once: error rate of a chain, and exact teacher-forced error."""
+    wrong = np.zeros((30, 10), dtype=bool)
+    wrong[:4, [1, 4, 7]] = [[True] * 3] * 2 + [[True, False, False]] * 2
+    frame = steps(
+        *((i, "".join("rs"[int(e)] for e in row), "horizon") for i, row in enumerate(wrong)),
+        true_state=[not e for e in wrong.ravel()],
+        right_mass=[1.0 - e for e in wrong.ravel()],
+    )
+    before = np.concatenate([np.ones((30, 1), bool), ~wrong[:, :-1]], axis=1)
+    h, u = ratio((before & wrong).sum(axis=1).astype(float), before.sum(axis=1).astype(float))
+    e, v = ratio(wrong.sum(axis=1).astype(float), np.full(30, 10.0))
+    return close(ends(take(frame, "error_rate")), effective(h, u, satterthwaite(u))) and close(
+        ends(take(frame, "teacher_forced_error_exact", "repair")), effective(e, v, satterthwaite(v))
+    )
+
+
+def constancy_in_two_cells_is_a_t_test() -> bool:
+    """Of errors in steps 3 and 4 beyond those that a constant hazard leads to expect."""
+    wrong = np.random.default_rng(3).random((80, 4)) < 0.13
+    frame = steps(*((i, "".join("rs"[int(e)] for e in row), "horizon") for i, row in enumerate(wrong)))
+    y = np.concatenate([np.ones((80, 1), bool), ~np.maximum.accumulate(wrong[:, :-1], axis=1)], axis=1)
+    d = wrong & y
+    h, share = d.sum() / y.sum(), y[:, 2:].sum() / y.sum()
+    left = d - h * y
+    late = left[:, 2:].sum(axis=1) - share * left.sum(axis=1)
+    reading = take(frame, "constancy_by_step", "stop")
+    return "2 cells of steps, the last from 3" in reading.reason and bool(
+        np.isclose(reading.value, stats.ttest_1samp(late, 0.0).pvalue, rtol=1e-9)
+    )
+
+
+def a_share_of_a_slope_is_free_of_its_leading_bias() -> bool:
+    """Over draws of two correlated slopes, one four standard errors from 0; the quotient's own mean is 0.1 off."""
+    rng = np.random.default_rng(12)
+    spread = np.array([[1.0, -0.8], [-0.8, 1.0]])
+    influence = np.linalg.cholesky(spread) @ np.array([[1.0, -1.0, 0, 0], [0, 0, 1.0, -1.0]]) * math.sqrt(3 / 8)
+    found = []
+    for a, b in rng.multivariate_normal([2.0, 4.0], spread, 4000):
+        within, pooled = (Estimate(float(one), u, 4) for one, u in zip((a, b), influence, strict=True))
+        found.append(fieller(Slopes(within, pooled))[0])
+    return abs(float(np.median(found)) - 0.5) < 0.1 and abs(float(np.mean(found)) - 0.5) < 0.05 * float(np.std(found))
 
 
 def bootstrap_draws_are_of_clusters() -> bool:
@@ -216,6 +264,9 @@ INTERVAL_CHECKS: tuple[Callable[[], bool], ...] = (
     nothing_estimable_has_zero_width,
     a_mean_of_constants_has_no_interval,
     occupancy_law_has_the_delta_interval_of_its_log_odds,
+    a_rate_that_few_items_hold_is_known_by_few,
+    constancy_in_two_cells_is_a_t_test,
+    a_share_of_a_slope_is_free_of_its_leading_bias,
     bootstrap_draws_are_of_clusters,
     replicates_draw_afresh,
     the_count_sees_misses_on_both_sides,

@@ -28,11 +28,19 @@ def exact(successes: float, n: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def effective(p: float, influence: Floats) -> tuple[float, float]:
+def satterthwaite(influence: Floats) -> float:
+    """Degrees of freedom of a variance of influence, whose mean is 0, by its kurtosis."""
+    c = len(influence)
+    excess = max(float(stats.kurtosis(influence)), 0.0)
+    return 2 / (excess / c + 2 / (c - 1))
+
+
+def effective(p: float, influence: Floats, freedom: float | None = None) -> tuple[float, float]:
     """The interval of a proportion from the influence of its clusters, by Korn and Graubard's formula."""
     c = len(influence)
     spread = c / (c - 1) * float((influence**2).sum())
-    n = p * (1 - p) / spread * (stats.norm.ppf(0.975) / stats.t.ppf(0.975, c - 1)) ** 2
+    known = c - 1 if freedom is None else freedom
+    n = p * (1 - p) / spread * (stats.norm.ppf(0.975) / stats.t.ppf(0.975, known)) ** 2
     return exact(p * n, n)
 
 
