@@ -13,6 +13,7 @@ import numpy as np
 from deadreckon.contracts import Reading, nan
 from deadreckon.errors import NotEstimable
 from deadreckon.instruments.arm import Arm
+from deadreckon.instruments.freedom import freedom
 from deadreckon.instruments.permutation import missing_test, sign_test, t_test, two_sample_test
 from deadreckon.instruments.scores import Score, ScoreOf
 from deadreckon.instruments.stats import (
@@ -22,7 +23,7 @@ from deadreckon.instruments.stats import (
     Side,
     clopper_pearson,
     difference_interval,
-    mean_interval,
+    mean_intervals,
     variance,
 )
 
@@ -153,8 +154,8 @@ def effect_size(a: Score, b: Score) -> Reading:
         g   = J (mean a - mean b) / s,  s the pooled standard deviation
 
     Interval: t over influence values, so that it holds for numbers that are not normal: with z = (D - mean) / sd,
-    u_i = (z_i - d (z_i**2 - 1) / 2) / n. Source: Hedges, J. Educational Statistics 6 (1981); Lakens, Frontiers in
-    Psychology 4 (2013); influence by the delta method on mean and variance.
+    u_i = (z_i - d (z_i**2 - 1) / 2) / n, degrees of freedom from their kurtosis. Source: Hedges, J. Educational
+    Statistics 6 (1981); Lakens, Frontiers in Psychology 4 (2013); influence by the delta method on mean and variance.
     """
     both = pair(a, b)
     if both.shared:
@@ -208,8 +209,9 @@ def _sized(both: Pairing, value: float, estimate: Estimate, moved: int) -> Readi
     reading = both.reading("effect_size", "standard deviations", value, None, "t over influence by item")
     if estimate.clusters < FEWEST or moved < MOVED:
         return replace(reading, reason=f"no interval: {estimate.clusters} items, {moved} of them off the median")
-    low, high = mean_interval(estimate)
-    return replace(reading, low=low, high=high, reason="")
+    known = 1 + freedom(estimate.influence, estimate.clusters)
+    low, high = mean_intervals(np.array(estimate.value), np.array(estimate.variance), known)
+    return replace(reading, low=float(low), high=float(high), reason="")
 
 
 def difference_test(a: Score, b: Score) -> Reading:
