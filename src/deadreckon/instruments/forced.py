@@ -14,10 +14,9 @@ import numpy as np
 from deadreckon.contracts import OnError, Reading
 from deadreckon.errors import NotEstimable
 from deadreckon.instruments.arm import Arm, Ints, Measure, aligned, curve
-from deadreckon.instruments.freedom import freedom
+from deadreckon.instruments.freedom import freedom, rate_ends
 from deadreckon.instruments.hazard import RATE, error_rate_of
 from deadreckon.instruments.stats import (
-    Estimate,
     Floats,
     Product,
     Side,
@@ -68,14 +67,8 @@ def teacher_forced_error_exact(arm: Arm) -> Reading:
     except NotEstimable as why:
         return measure.missing(arm, str(why))
     estimate = ratio(arm.per_cluster(wrong, arm.own), arm.per_cluster(np.ones(len(wrong)), arm.own))
-    low, high = _ends(estimate, np.inf)
+    low, high = rate_ends(estimate, np.inf)
     return measure.reading(arm, estimate.value, (float(low), float(high)))
-
-
-def _ends(e: Estimate, most: float) -> tuple[Floats, Floats]:
-    """`proportion_interval` of a rate that few items may carry: degrees of freedom from the kurtosis of influence."""
-    known = 1 + freedom(e.influence, e.clusters)
-    return proportion_interval(e.value, e.variance, known, most, float(e.clusters))
 
 
 def _constant(arm: Arm) -> Product:
@@ -83,12 +76,12 @@ def _constant(arm: Arm) -> Product:
     wrong, most = _errors(arm)
     y, x = arm.per_cluster(wrong, arm.own), arm.per_cluster(np.ones(len(wrong)), arm.own)
     e = ratio(y, x)
-    low, high = _ends(e, most)
+    low, high = rate_ends(e, most)
     n = np.arange(1, int(arm.length.max()) + 1)
     influence = -n * (1 - e.value) ** (n - 1) * e.influence[:, None]
     present = np.full(len(n), e.clusters, dtype=np.int64)
     value: Floats = np.power(1 - e.value, n)
-    return Product(value, influence, (1 - high) ** n, (1 - low) ** n, present)
+    return Product(value, influence, np.power(1 - high, n), np.power(1 - low, n), present)
 
 
 def _errors(arm: Arm) -> tuple[Floats, float]:

@@ -10,7 +10,7 @@ import numpy as np
 from deadreckon.contracts import Event, OnError, Reading, Stop
 from deadreckon.errors import NotEstimable
 from deadreckon.instruments.arm import Arm, Bools, Ints, Measure, curve, cut_short
-from deadreckon.instruments.freedom import freedom
+from deadreckon.instruments.freedom import freedom, rate_ends
 from deadreckon.instruments.hazard import RATE
 from deadreckon.instruments.stats import (
     Estimate,
@@ -79,18 +79,7 @@ def _rate(arm: Arm, quantity: str, pick: Callable[[Moves], tuple[Bools, Bools]],
     x, y = arm.per_cluster(one, at_risk), arm.per_cluster(one, at_risk & moved)
     estimate = ratio(y, x)
     reason = "" if (at_risk & moved).any() else f"none seen in {int(at_risk.sum())} steps: rare, or 0 by construction"
-    return measure.reading(arm, estimate.value, _interval(estimate, x), reason)
-
-
-def _interval(rate: Estimate, x: Floats) -> tuple[float, float]:
-    """`proportion_interval` of a rate over x (C,) steps at risk, whose variance a few items may hold: see `freedom`.
-
-    With rates of items as unequal as rare (5 in 1,000, correlation 0.3 within items) t with C - 1 held 92%, this 97%.
-    """
-    used = x[x > 0]
-    known = 1 + freedom(rate.influence, rate.clusters)
-    low, high = proportion_interval(rate.value, rate.variance, known, used.sum(), used.size)
-    return float(low), float(high)
+    return measure.reading(arm, estimate.value, rate_ends(estimate, float(x.sum())), reason)
 
 
 def error_rate(arm: Arm) -> Reading:
@@ -147,8 +136,8 @@ def occupancy_law(arm: Arm) -> Reading:
     value = g.value / (g.value + h.value)
     if 0 < value < 1 and min(g.variance, h.variance) > 0:
         return measure.reading(arm, value, _log_odds_interval(g, h))
-    g_low, g_high = _interval(g, x_off)
-    h_low, h_high = _interval(h, x_on)
+    g_low, g_high = rate_ends(g, float(x_off.sum()))
+    h_low, h_high = rate_ends(h, float(x_on.sum()))
     return measure.reading(arm, value, (g_low / (g_low + h_high), g_high / (g_high + h_low)))
 
 

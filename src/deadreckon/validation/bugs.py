@@ -193,8 +193,7 @@ BUGS: tuple[Bug, ...] = (
         "(at >= 0) & (at < steps - 1)",
     ),
     Bug("influences of a ratio added", CONDITIONING, "value * (u - v)", "value * (u + v)"),
-    Bug("a rate of few items as of all", RECOVERY, "1 + freedom(rate.influence, rate.clusters)", "rate.clusters"),
-    Bug("an exact error of few items as of all", FORCED, "1 + freedom(e.influence, e.clusters)", "e.clusters"),
+    Bug("a rate of few items as of all", FREEDOM, "1 + freedom(rate.influence, rate.clusters)", "rate.clusters"),
     Bug(
         "two rates known as well as the better one",
         RECOVERY,

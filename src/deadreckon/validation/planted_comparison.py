@@ -188,7 +188,7 @@ def _case(duel: Duel) -> Case:
     null = duel.ours == duel.theirs
     nulls = frozenset(tests) if null else frozenset()
     truth = duel_truth(duel)
-    exact = (frozenset(truth) - {"effect_size"}) | nulls if duel.errors < FEW else EXACT
+    exact = EXACT | nulls if duel.errors < FEW else EXACT
     return Case("comparison", duel.cell, duel.items, partial(duel_sample, duel), truth, nulls, exact)
 
 

@@ -105,15 +105,18 @@ def run(planned: Plan, out: Path, order: Order, workers: int, progress: Progress
             write_atomic(chunk.file, data)
             done += chunk.size
             progress(done, total)
+
+    def take_over(parts: Parts) -> None:
         for topic, folder in folders.items() if order.adopt else ():
             adopt(folder, [part for part in parts.values() if part[0].case.topic == topic])
 
     parts = _parts(planned, folders)
     go(parts, _first_counts)
+    take_over(parts)
     go(parts, _by_cost)
     planned = second_sample(planned, parts, SIZES[order.size].closed)
     parts = _parts(planned, folders)
-    go(parts, _first_counts)
+    take_over(parts)
     go(parts, _by_cost)
     return _gather(planned, parts, folders)
 
