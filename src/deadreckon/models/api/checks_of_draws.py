@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 
 from deadreckon.models.api.contract import Seen, fail, judged, no, ok, unknown
 from deadreckon.models.api.probe import Probe, entropy, heated, log_likelihood, mass, nucleus
@@ -13,6 +14,8 @@ DRAWS, MOST_DRAWS = 64, 256
 LEAST_ENTROPY = 0.3  # nats of the first token, to tell laws apart by
 RIVALS = (0.25, 0.5, math.log(2), 1 / math.log(2), 2.0, 4.0)  # times the temperature asked for
 LUCK = 1e-3  # chance that a server which ignores seeds seems to honour them
+SEEDS = (6, 12, 24, 48, 96, 192)  # asked twice, round by round
+ONE_TEXT = 24  # draws that are one text: draws do not differ here
 NUCLEI = (0.5, 0.8, 0.9)
 
 
@@ -38,22 +41,34 @@ def greedy(probe: Probe) -> Seen:
 def seed(probe: Probe) -> Seen:
     """The same seed gives the same draw, for so many seeds that a server which ignores them would hardly do so.
 
-    Draws of two seeds agree with chance q, told by all pairs drawn so far; log(LUCK) / log(q) seeds are asked twice.
+    Each seed is asked twice, in rounds that double their number, until two draws of one seed differ or chance is out.
     """
     if not probe.seeds:
         return no("seeds are refused")
     first: list[str] = []
-    count = len(probe.draws)
-    while count > len(first):
-        first += _seeded(probe, range(len(first), count))
-        pairs = len(first) * (len(first) - 1) // 2
-        alike = sum(n * (n - 1) // 2 for n in Counter(first).values())
-        count = max(count, math.ceil(math.log(LUCK) / math.log((alike + 1) / (pairs + 2))))
-        if alike == pairs or count > MOST_DRAWS:
-            return unknown("draws of different seeds are too much alike to tell by")
-    again = _seeded(probe, range(count))
-    differ = sum(text != before for text, before in zip(again, first, strict=True))
-    return judged(not differ, "", f"{differ} of {count} seeds give another draw when they are asked again")
+    for count in SEEDS:
+        places = range(len(first), count)
+        new, again = _seeded(probe, places), _seeded(probe, places)
+        differ = sum(text != before for text, before in zip(again, new, strict=True))
+        if differ:
+            return fail(f"{differ} of {len(new)} seeds give another draw when they are asked again")
+        first += new
+        if alike_by_chance(first) <= LUCK / len(SEEDS):
+            return ok(f"{count} seeds give the same draws when they are asked again")
+        if len(set(first)) == 1 and count >= ONE_TEXT:
+            break
+    return unknown("draws of different seeds are too much alike to tell by")
+
+
+def alike_by_chance(texts: Sequence[str]) -> float:
+    """The chance that these texts, each drawn twice from one law, meet their likes when they are paired at random.
+
+    Exact whatever the law, given which texts came: of the (2n - 1)!! ways to pair 2n draws, the product over the texts
+    of (2k - 1)!! pair only likes, k the times a text is given.
+    """
+    pairings = math.lgamma(2 * len(texts) + 1) - math.lgamma(len(texts) + 1) - len(texts) * math.log(2)
+    likes = sum(math.lgamma(2 * k + 1) - math.lgamma(k + 1) - k * math.log(2) for k in Counter(texts).values())
+    return math.exp(likes - pairings)
 
 
 def _seeded(probe: Probe, places: range) -> list[str]:

@@ -1,0 +1,79 @@
+"""The check that a server honours seeds: an exact chance, and servers whose draws are much alike."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from deadreckon.models.api.checks_of_draws import LUCK, alike_by_chance, seed
+from deadreckon.models.api.contract import Status
+
+
+def pairings(places: list[int]) -> Iterator[list[tuple[int, int]]]:
+    """Every way to pair these places."""
+    if not places:
+        yield []
+        return
+    first, *others = places
+    for other in others:
+        for rest in pairings([place for place in others if place != other]):
+            yield [(first, other), *rest]
+
+
+@pytest.mark.parametrize("texts", ["a", "ab", "aa", "abc", "aab", "abcd", "aabb", "aaab", "abcc"])
+def test_the_chance_is_that_of_all_pairings(texts: str) -> None:
+    twice = texts + texts
+    ways = list(pairings(list(range(len(twice)))))
+    good = sum(all(twice[i] == twice[j] for i, j in way) for way in ways)
+    assert alike_by_chance(list(texts)) == pytest.approx(good / len(ways))
+
+
+class Server:
+    """Draws 'common' with probability `often`, else one of many texts; by the seed, or not."""
+
+    def __init__(self, often: float, honours: bool, rng: random.Random):
+        self.often, self.honours, self.rng = often, honours, rng
+        self.asked, self.few, self.seeds, self.salt = 0, None, True, rng.random()
+
+    def seed(self, i: int) -> int:
+        return i
+
+    def request(self, **asked: Any) -> Any:
+        return asked
+
+    def ask_all(self, requests: list[Any]) -> list[Any]:
+        self.asked += len(requests)
+        return [SimpleNamespace(samples=[SimpleNamespace(text=self.text(request["seed"]))]) for request in requests]
+
+    def text(self, seed: int) -> str:
+        rng = random.Random(f"{self.salt} {seed}") if self.honours else self.rng
+        return "common" if rng.random() < self.often else str(rng.randrange(10**6))
+
+
+@pytest.mark.parametrize("often", [0.0, 0.3, 0.6])
+@pytest.mark.parametrize("honours", [True, False])
+def test_the_verdict_is_right_though_draws_are_much_alike(often: float, honours: bool) -> None:
+    rng = random.Random(f"{often} {honours}")
+    for _ in range(300):
+        found: Any = Server(often, honours, rng)
+        assert seed(found).status is (Status.OK if honours else Status.FAIL)
+
+
+def test_one_text_is_told_as_such_and_few_draws_are_spent() -> None:
+    found: Any = Server(1.0, False, random.Random(0))
+    assert seed(found).status is Status.UNKNOWN
+    assert found.asked <= 48
+
+
+def test_chance_passes_a_server_without_seeds_as_rarely_as_said() -> None:
+    rng = random.Random(5)
+    passed = sum(seed(_any(Server(often, False, rng))).status is Status.OK for often in (0.3, 0.6, 0.9) * 2000)
+    assert passed <= 6000 * LUCK + 3 * (6000 * LUCK) ** 0.5
+
+
+def _any(server: Server) -> Any:
+    return server
