@@ -1,4 +1,4 @@
-"""The check that a server honours seeds: an exact chance, and servers whose draws are much alike."""
+"""Checks of draws where they are much alike: an exact chance for seeds, and no honest server called a cache."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from deadreckon.models.api.checks_of_draws import LUCK, alike_by_chance, seed
+from deadreckon.models.api.checks_of_draws import LUCK, alike_by_chance, draws_differ, fresh_draws, seed, several_differ
 from deadreckon.models.api.contract import Status
 
 
@@ -47,10 +47,22 @@ class Server:
 
     def ask_all(self, requests: list[Any]) -> list[Any]:
         self.asked += len(requests)
-        return [SimpleNamespace(samples=[SimpleNamespace(text=self.text(request["seed"]))]) for request in requests]
+        return [self.ask(request) for request in requests]
 
-    def text(self, seed: int) -> str:
-        rng = random.Random(f"{self.salt} {seed}") if self.honours else self.rng
+    def ask(self, request: Any) -> Any:
+        texts = [self.text(request.get("seed", 1), i) for i in range(request.get("n", 1))]
+        return SimpleNamespace(samples=[SimpleNamespace(text=text, index=i) for i, text in enumerate(texts)])
+
+    def takes(self, request: Any) -> bool:
+        return True
+
+    @property
+    def draws(self) -> list[Any]:
+        return [heard.samples[0] for heard in self.ask_all([self.request(seed=i) for i in range(6)])]
+
+    def text(self, seed: int | None, index: int) -> str:
+        known = self.honours and seed is not None
+        rng = random.Random(f"{self.salt} {seed} {index}") if known else self.rng
         return "common" if rng.random() < self.often else str(rng.randrange(10**6))
 
 
@@ -61,6 +73,14 @@ def test_the_verdict_is_right_though_draws_are_much_alike(often: float, honours:
     for _ in range(300):
         found: Any = Server(often, honours, rng)
         assert seed(found).status is (Status.OK if honours else Status.FAIL)
+
+
+@pytest.mark.parametrize("often", [0.0, 0.3, 0.6])
+@pytest.mark.parametrize("check", [draws_differ, fresh_draws, several_differ])
+def test_draws_of_a_model_sure_of_itself_are_not_called_a_cache(check: Any, often: float) -> None:
+    rng = random.Random(f"{often} {check.__name__}")
+    assert {check(Server(often, True, rng)).status for _ in range(300)} == {Status.OK}
+    assert check(Server(1.0, True, rng)).status is Status.FAIL
 
 
 def test_one_text_is_told_as_such_and_few_draws_are_spent() -> None:
