@@ -90,6 +90,8 @@ ROW = Row("law", "cell", 100, "x", "interval", False, 1.0, 2000, 2000, 50, 50, 0
         ({"kind": "test", "replicates": 10_000, "given": 10_000, "below": 0, "above": 572}, "holds"),
         ({"kind": "test", "replicates": 10_000, "given": 10_000, "below": 0, "above": 573}, "liberal"),
         ({"kind": "test", "replicates": 10_000, "given": 10_000, "below": 0, "above": 427}, "conservative test"),
+        ({"kind": "test", "replicates": 10_000, "given": 9_998, "below": 0, "above": 591}, "liberal"),
+        ({"given": 1653, "below": 0, "above": 52}, "high"),
         (
             {"kind": "test", "replicates": 10_000, "given": 10_000, "below": 0, "above": 100, "discrete": True},
             "conservative",

@@ -176,10 +176,16 @@ def duels() -> Iterator[Duel]:
                     yield Duel(items, h, 1.5 * h, rollouts, rho, paired, censored)
 
 
-FEW = 40  # first errors of an arm below which tests are permutations
+FEW = 40  # first errors of an arm below which tests are permutations, or rest on a count of few errors
+COMMON = 0.1  # hazard with which most rollouts err before the step that is read
 EXACT = frozenset(  # Clopper-Pearson inside
     {"items_better", *(f"{what} of {score}" for what in ("difference", "ratio") for score in ("survival", "hazard"))}
 )
+
+
+def _by_welch(duel: Duel) -> frozenset[str]:
+    """Tests of items that do vary, though few: independent arms of which a share survives are compared by Welch's t."""
+    return frozenset() if duel.paired or duel.ours < COMMON else frozenset({"p_difference of survival"})
 
 
 def _case(duel: Duel) -> Case:
@@ -188,7 +194,7 @@ def _case(duel: Duel) -> Case:
     null = duel.ours == duel.theirs
     nulls = frozenset(tests) if null else frozenset()
     truth = duel_truth(duel)
-    exact = EXACT | nulls if duel.errors < FEW else EXACT
+    exact = EXACT | (nulls - _by_welch(duel)) if duel.errors < FEW else EXACT
     return Case("comparison", duel.cell, duel.items, partial(duel_sample, duel), truth, nulls, exact)
 
 

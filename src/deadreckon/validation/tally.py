@@ -74,7 +74,7 @@ class Row:
         if self.given < max(self.replicates / 10, 1):
             return "withheld"
         low, high = self.allowed
-        if beyond(self.given, self.share, low, high, FULL[self.kind]):
+        if beyond(self.given, self.share, low, high, self.replicates >= FULL[self.kind]):
             side = "low" if self.share < low else "high"
             return {"test": {"high": "liberal", "low": "conservative test"}}.get(self.kind, {}).get(side, side)
         if self.items >= LARGE and self.kind == "interval" and abs(self.bias) >= BIAS + self._bias_error():
@@ -82,7 +82,7 @@ class Row:
         return "conservative" if self._is_conservative() else "holds"
 
     def _bias_error(self) -> float:
-        return 0.0 if self.given >= FULL["interval"] else float(stats.norm.isf(TAIL / 2) / np.sqrt(self.given))
+        return 0.0 if self.replicates >= FULL["interval"] else float(stats.norm.isf(TAIL / 2) / np.sqrt(self.given))
 
     def _is_conservative(self) -> bool:
         over = self.share < SIZE[0] if self.kind == "test" else self.share > 0.965
@@ -92,9 +92,9 @@ class Row:
 FAILURES = frozenset({"no reason given", "low", "high", "liberal", "conservative test", "biased"})
 
 
-def beyond(given: int, share: float, low: float, high: float, full: int) -> bool:
-    """Whether a share is outside what is allowed: as it stands from `full` counts on, else if chance is no excuse."""
-    if given >= full:
+def beyond(given: int, share: float, low: float, high: float, full: bool) -> bool:
+    """Whether a share is outside what is allowed: as it stands at full counts, else if chance is no excuse."""
+    if full:
         return not low <= share <= high
     count = round(share * given)
     return bool(stats.binom.cdf(count, given, low) < TAIL or stats.binom.sf(count - 1, given, high) < TAIL)
