@@ -64,6 +64,7 @@ DISCRETE = frozenset(
         "frailty_beta_test",
         "frailty_gamma",
         "frailty_beta",
+        "hazard_decline",  # Fieller's set, exact; given where it is bounded, which picks tables
         "unequal_items",
         VERDICT,
     }
