@@ -162,6 +162,16 @@ def test_the_unpaired_test_is_welchs_and_with_few_items_a_relabelling() -> None:
     assert rare == pytest.approx(stats.fisher_exact([[4, 16], [0, 20]]).pvalue, abs=0.01)
 
 
+def test_which_unpaired_test_is_made_does_not_depend_on_the_gap_seen() -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(50):
+        pool = np.sort(rng.lognormal(0, 0.8, 40))
+        splits = [(pool[:20], pool[20:]), *(np.split(rng.permutation(pool), 2) for _ in range(5))]
+        assert len({two_sample_test(*split).how.startswith("t =") for split in splits}) == 1
+    apart = two_sample_test(np.ones(20), np.zeros(20))  # nothing varies within: no t
+    assert apart.p == pytest.approx(1 / 5000)
+
+
 def test_pairing_narrows_the_difference_where_items_differ() -> None:
     rng = np.random.default_rng(2)
     level = rng.random(80)
