@@ -20,7 +20,7 @@ import statsmodels.api as sm
 from lifelines import KaplanMeierFitter
 
 from deadreckon.instruments.band import resampled
-from deadreckon.instruments.shape import Law, fit, jackknife
+from deadreckon.instruments.shape import Law, fit, influences
 from deadreckon.instruments.survival import FirstErrors, first_errors
 from deadreckon.validation.lifetimes import Lives
 
@@ -53,7 +53,7 @@ def clustered_hazard() -> tuple[Callable[[], object], Callable[[], object]]:
 
     def ours() -> object:
         d, y = first.counts()
-        return jackknife(fit(Law("exponential"), d.sum(axis=0), y.sum(axis=0)), d, y)
+        return influences(fit(Law("exponential"), d.sum(axis=0), y.sum(axis=0)), d, y)
 
     def theirs() -> object:
         groups = {"groups": first.arm.home[rows]}

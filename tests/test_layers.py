@@ -198,3 +198,32 @@ assert not heavy, heavy
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert shown.returncode == 0, shown.stderr
     assert "demo" in shown.stdout
+
+
+OUTSIDE = sorted(path for name in ("benchmarks", "examples") for path in (PACKAGE.parents[1] / name).rglob("*.py"))
+
+
+def bound(tree: ast.Module) -> set[str]:
+    """The names that a module binds, wherever in it."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            names.add(node.name)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            names |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+    return names
+
+
+@pytest.mark.parametrize("path", OUTSIDE, ids=lambda path: path.relative_to(PACKAGE.parents[1]).as_posix())
+def test_what_benchmarks_and_examples_import_is_there(path: Path) -> None:
+    for node in ast.walk(parse(path)):
+        if not isinstance(node, ast.ImportFrom) or not is_ours(node.module):
+            continue
+        module = (node.module or "").removeprefix("deadreckon").lstrip(".")
+        assert module in MODULES, f"line {node.lineno}: no module {node.module}"
+        for alias in node.names:
+            whole = f"{module}.{alias.name}".lstrip(".")
+            there = whole in MODULES or alias.name in bound(parse(MODULES[module]))
+            assert there, f"line {node.lineno}: {node.module} has no {alias.name}"
