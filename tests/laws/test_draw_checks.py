@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from deadreckon.models.api.checks_of_draws import LUCK, alike_by_chance, draws_differ, fresh_draws, seed, several_differ
 from deadreckon.models.api.contract import Status
+from deadreckon.models.api.probe import Probe
+from deadreckon.models.api.reply import Heard
+from deadreckon.models.api.request import Request
 
 
 def pairings(places: list[int]) -> Iterator[list[tuple[int, int]]]:
@@ -32,33 +35,23 @@ def test_the_chance_is_that_of_all_pairings(texts: str) -> None:
     assert alike_by_chance(list(texts)) == pytest.approx(good / len(ways))
 
 
-class Server:
-    """Draws 'common' with probability `often`, else one of many texts; by the seed, or not."""
+class Server(Probe):
+    """Draws 'common' with probability `often`, else one of many texts; by the seed, or not. No log-probabilities."""
 
     def __init__(self, often: float, honours: bool, rng: random.Random):
+        nothing: Any = None
+        super().__init__(nothing, "toy", "completions", nothing)
+        self.__dict__ |= {"seeds": True, "told": None}
         self.often, self.honours, self.rng = often, honours, rng
-        self.asked, self.few, self.seeds, self.salt = 0, None, True, rng.random()
+        self.asked, self.salt = 0, rng.random()
 
-    def seed(self, i: int) -> int:
-        return i
-
-    def request(self, **asked: Any) -> Any:
-        return asked
-
-    def ask_all(self, requests: list[Any]) -> list[Any]:
-        self.asked += len(requests)
+    def ask_all(self, requests: Sequence[Request]) -> list[Heard]:
         return [self.ask(request) for request in requests]
 
-    def ask(self, request: Any) -> Any:
-        texts = [self.text(request.get("seed", 1), i) for i in range(request.get("n", 1))]
-        return SimpleNamespace(samples=[SimpleNamespace(text=text, index=i) for i, text in enumerate(texts)])
-
-    def takes(self, request: Any) -> bool:
-        return True
-
-    @property
-    def draws(self) -> list[Any]:
-        return [heard.samples[0] for heard in self.ask_all([self.request(seed=i) for i in range(6)])]
+    def ask(self, request: Request) -> Heard:
+        self.asked += 1
+        samples = [SimpleNamespace(text=self.text(request.seed, i), index=i) for i in range(request.n)]
+        return cast(Heard, SimpleNamespace(samples=samples))
 
     def text(self, seed: int | None, index: int) -> str:
         known = self.honours and seed is not None
@@ -71,8 +64,7 @@ class Server:
 def test_the_verdict_is_right_though_draws_are_much_alike(often: float, honours: bool) -> None:
     rng = random.Random(f"{often} {honours}")
     for _ in range(300):
-        found: Any = Server(often, honours, rng)
-        assert seed(found).status is (Status.OK if honours else Status.FAIL)
+        assert seed(Server(often, honours, rng)).status is (Status.OK if honours else Status.FAIL)
 
 
 @pytest.mark.parametrize("often", [0.0, 0.3, 0.6])
@@ -84,16 +76,12 @@ def test_draws_of_a_model_sure_of_itself_are_not_called_a_cache(check: Any, ofte
 
 
 def test_one_text_is_told_as_such_and_few_draws_are_spent() -> None:
-    found: Any = Server(1.0, False, random.Random(0))
+    found = Server(1.0, False, random.Random(0))
     assert seed(found).status is Status.UNKNOWN
     assert found.asked <= 48
 
 
 def test_chance_passes_a_server_without_seeds_as_rarely_as_said() -> None:
     rng = random.Random(5)
-    passed = sum(seed(_any(Server(often, False, rng))).status is Status.OK for often in (0.3, 0.6, 0.9) * 2000)
+    passed = sum(seed(Server(often, False, rng)).status is Status.OK for often in (0.3, 0.6, 0.9) * 2000)
     assert passed <= 6000 * LUCK + 3 * (6000 * LUCK) ** 0.5
-
-
-def _any(server: Server) -> Any:
-    return server

@@ -15,9 +15,7 @@ LEAST_ENTROPY = 0.3  # nats of the first token, to tell laws apart by
 RIVALS = (0.25, 0.5, math.log(2), 1 / math.log(2), 2.0, 4.0)  # times the temperature asked for
 LUCK = 1e-3  # chance that a server which ignores seeds seems to honour them
 SEEDS = (6, 12, 24, 48, 96, 192)  # asked twice, round by round
-ONE_TEXT = (
-    24  # draws, at least, before they are called one text: a text of probability 0.74 is all of them once in 1,000
-)
+ONE_TEXT = 24  # draws before they are called one text: all are one of probability 0.75 once in 1,000
 NUCLEI = (0.5, 0.8, 0.9)
 
 
@@ -25,7 +23,7 @@ def draws_differ(probe: Probe) -> Seen:
     """Draws at temperature 1 with different seeds are not all one text."""
     texts = [sample.text for sample in probe.draws]
     if len(set(texts)) == 1:
-        texts = _seeded(probe, range(ONE_TEXT))
+        texts = [sample.text for sample in probe.drawn(ONE_TEXT)]
     told = f"{len(set(texts))} texts in {len(texts)}"
     return judged(len(set(texts)) > 1, told, f"{ONE_TEXT} draws at temperature 1 with {ONE_TEXT} seeds are one text")
 
@@ -57,12 +55,11 @@ def seed(probe: Probe) -> Seen:
         return no("seeds are refused")
     first: list[str] = []
     for count in SEEDS:
-        places = range(len(first), count)
-        new, again = _seeded(probe, places), _seeded(probe, places)
-        differ = sum(text != before for text, before in zip(again, new, strict=True))
+        new, again = probe.drawn(count)[len(first) :], probe.seeded(range(len(first), count))
+        differ = sum(now.text != before.text for now, before in zip(again, new, strict=True))
         if differ:
             return fail(f"{differ} of {len(new)} seeds give another draw when they are asked again")
-        first += new
+        first += [sample.text for sample in new]
         if alike_by_chance(first) <= LUCK / len(SEEDS):
             return ok(f"{count} seeds give the same draws when they are asked again")
         if len(set(first)) == 1 and count >= ONE_TEXT:
@@ -76,15 +73,12 @@ def alike_by_chance(texts: Sequence[str]) -> float:
     Exact whatever the law, given which texts came: of the (2n - 1)!! ways to pair 2n draws, the product over the texts
     of (2k - 1)!! pair only likes, k the times a text is given.
     """
-    pairings = math.lgamma(2 * len(texts) + 1) - math.lgamma(len(texts) + 1) - len(texts) * math.log(2)
-    likes = sum(math.lgamma(2 * k + 1) - math.lgamma(k + 1) - k * math.log(2) for k in Counter(texts).values())
-    return math.exp(likes - pairings)
+    return math.exp(sum(map(_log_pairings, Counter(texts).values())) - _log_pairings(len(texts)))
 
 
-def _seeded(probe: Probe, places: range) -> list[str]:
-    """A draw with each of these seeds."""
-    some = [probe.request(temperature=1.0, seed=probe.seed(i), logprobs=probe.few) for i in places]
-    return [heard.samples[0].text for heard in probe.ask_all(some)]
+def _log_pairings(n: int) -> float:
+    """ln (2n - 1)!!: of the ways to pair 2n."""
+    return math.lgamma(2 * n + 1) - math.lgamma(n + 1) - n * math.log(2)
 
 
 def several(probe: Probe) -> Seen:
@@ -100,7 +94,7 @@ def several(probe: Probe) -> Seen:
 
 def several_differ(probe: Probe) -> Seen:
     """The samples of one request are drawn apart."""
-    if several(probe).status.value != "ok":
+    if several(probe).status is not Status.OK:
         return unknown("n > 1 does not work")
     for i in range(ONE_TEXT // 4):
         heard = probe.ask(probe.request(temperature=1.0, n=4, seed=probe.seed(300 + i)))
@@ -111,7 +105,7 @@ def several_differ(probe: Probe) -> Seen:
 
 def in_a_crowd(probe: Probe) -> Seen:
     """The greedy text does not depend on what else the server is doing."""
-    if greedy(probe).status.value != "ok":
+    if greedy(probe).status is not Status.OK:
         return unknown("temperature 0 alone gives several texts")
     heard = probe.ask_all([probe.request()] * 8)
     differ = sum(h.samples[0].text != probe.greedy.samples[0].text for h in heard)

@@ -31,6 +31,7 @@ class Probe:
         """The sender's terms hold."""
         self.sender, self.model, self.endpoint, self.pool = sender, model, endpoint, pool
         self._drawn: dict[float, list[Sample]] = {}
+        self._draws: list[Sample] = []
 
     def request(self, text: str = PROMPT, **asked: object) -> Request:
         """A request about `text`, greedy and with a seed unless said otherwise."""
@@ -103,10 +104,19 @@ class Probe:
         """The greedy text, with log-probabilities where there are any."""
         return self.ask(self.request(logprobs=None if self.told is None else min(self.told, 20)))
 
-    @cached_property
+    @property
     def draws(self) -> list[Sample]:
         """Six draws at temperature 1 with seeds of their own."""
-        some = [self.request(temperature=1.0, seed=self.seed(i), logprobs=self.few) for i in range(6)]
+        return self.drawn(6)
+
+    def drawn(self, count: int) -> list[Sample]:
+        """The first `count` draws at temperature 1 with seeds of their own."""
+        self._draws += self.seeded(range(len(self._draws), count))
+        return self._draws[:count]
+
+    def seeded(self, places: range) -> list[Sample]:
+        """A new draw at temperature 1 with each of these seeds."""
+        some = [self.request(temperature=1.0, seed=self.seed(i), logprobs=self.few) for i in places]
         return [heard.samples[0] for heard in self.ask_all(some)]
 
     @property
